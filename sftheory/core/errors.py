@@ -1,0 +1,113 @@
+"""Bad input, and the checks that turn it into one sentence with the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+class InputError(ValueError):
+    """What the caller gave cannot be used; the message is one sentence that ends in the remedy."""
+
+
+class UnknownNameError(InputError, AttributeError):
+    """A name that no registry holds; the message suggests the nearest one."""
+
+
+def nearest(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
+    """The error for an unknown `name`: it suggests the closest known one, or lists them all."""
+    known = sorted(known)
+    folded = {k.lower(): k for k in known}
+    close = get_close_matches(name.lower(), folded, n=1, cutoff=0.5)
+    hint = f"did you mean {folded[close[0]]!r}?" if close else f"choose one of {', '.join(known)}."
+    return UnknownNameError(f"There is no {kind} {name!r}; {hint}")
+
+
+def numbers(what: str, values: ArrayLike) -> NDArray[np.float64]:
+    """`values` as float64 with at least one axis, none of them empty, every entry finite.
+
+    Raises:
+        InputError: the values are not numbers, there are none, or one is NaN or infinite.
+    """
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{what} must be numbers, but got {values!r}; pass an array.") from None
+    if array.ndim == 0:
+        raise InputError(f"{what} must be an array with one entry per step, not {values!r}.")
+    if array.size == 0:
+        raise InputError(f"{what} is empty; pass at least one entry.")
+    bad = ~np.isfinite(array)
+    if bad.any():
+        raise InputError(f"{what} {_first(array, bad)}; every entry must be a finite number.")
+    return array
+
+
+def steps(what: str, values: ArrayLike) -> NDArray[np.float64]:
+    """`numbers` that are also non-negative: step sizes, weights.
+
+    Raises:
+        InputError: as `numbers`, or an entry is negative; the sentence names its step.
+    """
+    array = numbers(what, values)
+    if (array < 0).any():
+        raise InputError(f"{what} {_first(array, array < 0)}; pass values >= 0.")
+    return array
+
+
+def within(what: str, array: NDArray[np.float64], low: float, high: float) -> None:
+    """Raises InputError unless low <= array <= high everywhere; the sentence names the step."""
+    bad = (array < low) | (array > high)
+    if bad.any():
+        raise InputError(f"{what} {_first(array, bad)}; it must lie in [{low:g}, {high:g}].")
+
+
+def count(what: str, value: Any) -> int:
+    """A whole number >= 1, such as N.
+
+    Raises:
+        InputError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise InputError(f"{what} must be a whole number >= 1, but got {value!r}.")
+    return int(value)
+
+
+def _first(array: NDArray[np.float64], bad: NDArray[np.bool_]) -> str:
+    place = tuple(int(i) for i in np.argwhere(bad)[0])
+    row = f" of row {place[:-1] if len(place) > 2 else place[0]}" if len(place) > 1 else ""
+    return f"has {array[place]:g} at step {place[-1] + 1}{row}"
+
+
+_MEANING = {
+    "D": ("the distance from x_1 to a minimiser", "pass D=..., an upper bound of that distance"),
+    "G": (
+        "a bound on the subgradient norms",
+        "pass G=..., for a bound after the fact the largest norm met, traj.grad_norm.max()",
+    ),
+    "L": ("the smoothness constant", "pass L=..., the largest curvature"),
+    "mu": ("the strong-convexity constant", "pass mu=..., the smallest curvature"),
+    "f_star": ("the least value of f", "pass f_star=..., or a lower bound of it"),
+}
+
+
+def constant(needed_by: str, name: str, value: Any) -> Any:
+    """A constant of the problem that a theorem needs: a positive number, or an array of them.
+
+    Raises:
+        InputError: the problem lacks it (None), or it is not positive and finite.
+    """
+    meaning, remedy = _MEANING.get(name, (name, f"pass {name}=... > 0"))
+    if value is None:
+        raise InputError(f"{needed_by} needs {name}, {meaning}, which is not known; {remedy}.")
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        array = np.array(np.nan)
+    if not (np.isfinite(array) & (array > 0)).all() or array.size == 0:
+        raise InputError(f"{needed_by} needs {name} > 0 and finite, but got {value!r}; {remedy}.")
+    return float(array) if array.ndim == 0 else array
