@@ -53,7 +53,9 @@ def main() -> None:
         t, traj = seconds(sft.run, problem, tableau, seeds=RUNS)
         ours.append(t)
         t, losses = seconds(
-            lambda: [bare_loop(gamma, s, problem.a, problem.sigma, problem.c0) for s in range(SAMPLE)]
+            lambda: [
+                bare_loop(gamma, s, problem.a, problem.sigma, problem.c0) for s in range(SAMPLE)
+            ]
         )
         loops.append(t * RUNS / SAMPLE)
         limits.append(seconds(draw_noise)[0])

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sftheory.core.errors import InputError, constant, count
-from sftheory.core.tableau import Tableau, iterate
+from sftheory.core.tableau import Tableau, iterate, mix
 from sftheory.core.trajectory import Trajectory
 
-BLOCK_BYTES = 64 << 20  # of noise drawn at a time: enough steps a call to amortise it
+PLANAR = 4  # up to this dimension sums over coordinates are written out
+BLOCK_BYTES = 32 << 20  # of noise drawn at a time: enough steps a call to amortise it
+GROUP = 64  # seeds whose noise is copied at once: one at a time would touch every line anew
 
 
 class Objective(Protocol):
@@ -133,7 +135,9 @@ def run(
     def base_step(gamma: Any, x: Any, y: Any, z: Any, g: Any) -> Any:
         if controller is not None:
             # beta <g, z - x> = <g, z - y>
-            unit = controller.step(gap=seen[0] - f_star, slope=_dot(g, z - y), squared_norm=_dot(g, g))
+            unit = controller.step(
+                gap=seen[0] - f_star, slope=_dot(g, z - y), squared_norm=_dot(g, g)
+            )
             gamma = gamma * unit[..., None]
             realised.append(_host(gamma[..., 0]))
         return gamma * (g if precondition is None else precondition(g))
@@ -148,8 +152,7 @@ def run(
             if progress is not None:
                 progress(t + 1, N)
         beta = tableau.beta[..., -1]
-        beta = float(beta) if not tableau.batch else _like(x, beta[..., None, None])
-        y = (1 - beta) * z + beta * x
+        y = mix(z, x, float(beta) if not tableau.batch else _like(x, beta[..., None, None]))
         g = oracle(y)
         sums.add(c, seen[0], g, x, y, z)
         log.add(N, problem, seen[0], g, x, y, z, sums)
@@ -196,8 +199,12 @@ def _f_star(controller: Any, problem: Objective) -> float:
 
 
 def _start(x1: Any, batch: tuple[int, ...]) -> Any:
+    """x1 for every run; planar points are stored coordinate by coordinate, which ufuncs keep."""
     shape = (*batch, *x1.shape)
-    return x1.expand(shape) if hasattr(x1, "expand") else np.broadcast_to(x1, shape).copy()
+    if hasattr(x1, "expand"):
+        return x1.expand(shape)
+    x = np.broadcast_to(x1, shape)
+    return np.moveaxis(np.moveaxis(x, -1, 0).copy(), 0, -1) if len(x1) <= PLANAR else x.copy()
 
 
 def _like(x: Any, array: NDArray[np.float64]) -> Any:
@@ -210,7 +217,7 @@ def _host(array: Any) -> NDArray[Any]:
 
 
 def _dot(a: Any, b: Any) -> Any:
-    if a.shape[-1] > 4:
+    if a.shape[-1] > PLANAR:
         return (a * b).sum(-1)
     # NumPy sums a short last axis slowly: ten times so for the planar toys
     return sum(a[..., i] * b[..., i] for i in range(a.shape[-1]))
@@ -249,10 +256,10 @@ class _Noise:
         size = min(self._left, max(1, BLOCK_BYTES // (sample.nbytes * len(self._rngs))))
         shape = (len(self._rngs), *sample.shape[1:])
         block = np.empty((size, *shape), sample.dtype)
-        # some seeds at a time: writing one seed's column alone would touch every line of the block
-        for low in range(0, len(self._rngs), 32):
-            columns = [self._problem.draw(rng, size) for rng in self._rngs[low : low + 32]]
-            block[:, low : low + 32] = np.moveaxis(np.asarray(columns), 0, 1)
+
+        for low in range(0, len(self._rngs), GROUP):
+            columns = [self._problem.draw(rng, size) for rng in self._rngs[low : low + GROUP]]
+            block[:, low : low + GROUP] = np.moveaxis(np.asarray(columns), 0, 1)
         self._left -= size
         self._block, self._at = block, 0
 
@@ -275,14 +282,10 @@ class _Certificates:
         c = _like(f, c) if isinstance(c, np.ndarray) else c
         if self._problem.f_star is not None:
             A = f - self._problem.f_star + _dot(g, z - y)
-            self.certificate = A if self.certificate is None else self._mean(c, self.certificate, A)
+            self.certificate = A if self.certificate is None else mix(self.certificate, A, c)
         if self._problem.x_star is not None:
             R = _dot(g, z - self._problem.x_star)
-            self.linear_regret = R if self.linear_regret is None else self._mean(c, self.linear_regret, R)
-
-    @staticmethod
-    def _mean(c: Any, so_far: Any, new: Any) -> Any:
-        return (1 - c) * so_far + c * new
+            self.linear_regret = R if self.linear_regret is None else mix(self.linear_regret, R, c)
 
 
 class _Log:
@@ -295,10 +298,21 @@ class _Log:
         self._buffers: dict[str, NDArray[Any]] = {}
         self._finite: Any = True
 
-    def add(self, t: int, problem: Objective, f: Any, g: Any, x: Any, y: Any, z: Any, sums: _Certificates) -> None:
+    def add(
+        self,
+        t: int,
+        problem: Objective,
+        f: Any,
+        g: Any,
+        x: Any,
+        y: Any,
+        z: Any,
+        sums: _Certificates,
+    ) -> None:
         squared_norm = _dot(g, g)
-        checked = f + squared_norm + _dot(z, z)
-        self._finite = self._finite & (checked - checked == 0)
+        if not np.isfinite(float((f + squared_norm).sum() + z.sum())):  # one number for the batch
+            checked = f + squared_norm + _dot(z, z)
+            self._finite = self._finite & (checked - checked == 0)
         row = self._row.get(t)
         if row is None:
             return
@@ -312,7 +326,7 @@ class _Log:
             loss = losses.get(name)
             self._put(row, f"loss_{name}", problem.value(points[name]) if loss is None else loss)
         self._put(row, "grad_norm", squared_norm**0.5)
-        self._put(row, "diverged", ~self._finite, fill=None)
+        self._mark(row, f)
         for name in ("certificate", "linear_regret"):
             if getattr(sums, name) is not None:
                 self._put(row, name, getattr(sums, name))
@@ -320,16 +334,23 @@ class _Log:
             for name, point in points.items():
                 self._put(row, name, point)
 
-    def _put(self, row: int, name: str, value: Any, fill: float | None = np.inf) -> None:
+    def _put(self, row: int, name: str, value: Any) -> None:
         value = _host(value)
         if name not in self._buffers:
             self._buffers[name] = np.empty((len(self._steps), *value.shape), value.dtype)
         self._buffers[name][row] = value
-        finite = _host(self._finite)
-        if fill is not None and not finite.all():
-            self._buffers[name][row][~finite] = fill
+        if self._finite is not True:
+            self._buffers[name][row][~_host(self._finite)] = np.inf
 
-    def trajectory(self, problem: Objective, tableau: Tableau, seeds: tuple[int, ...]) -> Trajectory:
+    def _mark(self, row: int, like: Any) -> None:
+        if "diverged" not in self._buffers:
+            self._buffers["diverged"] = np.zeros((len(self._steps), *like.shape), bool)
+        if self._finite is not True:
+            self._buffers["diverged"][row] = ~_host(self._finite)
+
+    def trajectory(
+        self, problem: Objective, tableau: Tableau, seeds: tuple[int, ...]
+    ) -> Trajectory:
         """The recorded axis goes last, before d, as a view."""
         views = {
             name: np.moveaxis(buffer, 0, -2 if name in ("x", "y", "z") else -1)

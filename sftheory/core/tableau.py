@@ -158,11 +158,18 @@ def iterate(
     """
     x = z = x1
     for gamma, beta, c in _coefficients(tableau, x1):
-        y = (1 - beta) * z + beta * x
+        y = mix(z, x, beta)
         g = oracle(y)
         z = z - (gamma * g if base_step is None else base_step(gamma, x, y, z, g))
-        x = (1 - c) * x + c * z
+        x = mix(x, z, c)
         yield x, y, z, g
+
+
+def mix(a: Any, b: Any, weight: Any) -> Any:
+    """(1 - weight) a + weight b; a weight that is the float 0 or 1 selects the point itself."""
+    if isinstance(weight, float) and weight in (0.0, 1.0):
+        return b if weight else a
+    return (1 - weight) * a + weight * b
 
 
 def _coefficients(tableau: Tableau, x1: Any) -> Iterator[tuple[Any, Any, Any]]:

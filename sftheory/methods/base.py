@@ -130,4 +130,3 @@ def in_unit(what: str, value: ArrayLike, *, below_one: bool = False) -> Array:
         interval = "[0, 1)" if below_one else "[0, 1]"
         raise InputError(f"{what} must lie in {interval}, but got {value!r}.")
     return array
-

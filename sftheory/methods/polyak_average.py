@@ -11,7 +11,9 @@ from sftheory.methods import METHODS
 from sftheory.methods.base import Method, Weights, average
 
 
-@METHODS.register(ref="polyak1992", tex=r"\beta_t = 0, \quad c_t = w_{t+1} / \textstyle\sum_{i \leq t+1} w_i")
+@METHODS.register(
+    ref="polyak1992", tex=r"\beta_t = 0, \quad c_t = w_{t+1} / \textstyle\sum_{i \leq t+1} w_i"
+)
 @dataclass(frozen=True)
 class PolyakAverage(Method):
     r"""SGD that reports the weighted mean of its points, x_{N+1} = Σ w_t z_t / Σ w_t.

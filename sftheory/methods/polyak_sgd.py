@@ -14,7 +14,10 @@ from sftheory.methods.base import Controller
 from sftheory.methods.polyak_schedule_free import polyak_step
 
 
-@METHODS.register(ref="polyak1987", tex=r"\gamma_t = [f(x_t) - f_\star]_+ / \|g_t\|^2, \quad \beta_t = 0,\ c_t = 1")
+@METHODS.register(
+    ref="polyak1987",
+    tex=r"\gamma_t = [f(x_t) - f_\star]_+ / \|g_t\|^2, \quad \beta_t = 0,\ c_t = 1",
+)
 @dataclass(frozen=True)
 class PolyakSGD(Controller):
     r"""The classical Polyak step, last iterate reported.

@@ -11,7 +11,9 @@ from sftheory.methods import METHODS
 from sftheory.methods.base import Method, Weights, average
 
 
-@METHODS.register(ref="nesterov2015", tex=r"\beta_t = 1, \quad c_t = w_{t+1} / \textstyle\sum_{i \leq t+1} w_i")
+@METHODS.register(
+    ref="nesterov2015", tex=r"\beta_t = 1, \quad c_t = w_{t+1} / \textstyle\sum_{i \leq t+1} w_i"
+)
 @dataclass(frozen=True)
 class PrimalAverage(Method):
     r"""Gradients at the average itself: y_t = x_t, x_{N+1} = Σ w_t z_t / Σ w_t.

@@ -71,6 +71,4 @@ class ScheduleFree(Method):
         gamma = steps("gamma", gamma)
         made = np.maximum.accumulate(gamma, axis=-1) ** self.power
         w = np.arange(1, gamma.shape[-1] + 2) ** float(self.r) * with_last(made)
-        return gamma, coefficients(
-            w, start_counts=self.start_counts, last_weight=self.last_weight
-        )
+        return gamma, coefficients(w, start_counts=self.start_counts, last_weight=self.last_weight)

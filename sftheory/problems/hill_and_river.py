@@ -13,7 +13,10 @@ from sftheory.problems import PROBLEMS
 from sftheory.problems.base import Problem
 
 
-@PROBLEMS.register(ref="wen2024", tex=r"f(h, r) = \tfrac a2 h^2 + \frac{c_0}{1 + r}, \quad g = \nabla f + (\sigma \xi, 0)")
+@PROBLEMS.register(
+    ref="wen2024",
+    tex=r"f(h, r) = \tfrac a2 h^2 + \frac{c_0}{1 + r}, \quad g = \nabla f + (\sigma \xi, 0)",
+)
 @dataclass(frozen=True)
 class HillAndRiver(Problem):
     r"""f(h, r) = (a/2) h² + c0 / (1 + r) from (0, 0), normal noise of s.d. sigma on the hill only.

@@ -14,7 +14,9 @@ from sftheory.problems import PROBLEMS
 from sftheory.problems.base import Problem
 
 
-@PROBLEMS.register(ref="bloomfield1983", tex=r"f(x) = \tfrac1n \textstyle\sum_i |\langle a_i, x \rangle - b_i|")
+@PROBLEMS.register(
+    ref="bloomfield1983", tex=r"f(x) = \tfrac1n \textstyle\sum_i |\langle a_i, x \rangle - b_i|"
+)
 @dataclass(frozen=True)
 class L1Regression(Problem):
     r"""Least absolute deviations, f(x) = (1/n) Σ |<a_i, x> - b_i|, from x_1 = 0.

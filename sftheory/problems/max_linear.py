@@ -14,7 +14,9 @@ from sftheory.problems import PROBLEMS
 from sftheory.problems.base import Problem
 
 
-@PROBLEMS.register(ref="drori2016", tex=r"f(x) = \max_i |\langle a_i, x - x_\star \rangle|, \quad \|a_i\| = 1")
+@PROBLEMS.register(
+    ref="drori2016", tex=r"f(x) = \max_i |\langle a_i, x - x_\star \rangle|, \quad \|a_i\| = 1"
+)
 @dataclass(frozen=True)
 class MaxLinear(Problem):
     r"""Lipschitz and piecewise linear: f(x) = max_i |<a_i, x - x_star>| with unit rows a_i.

@@ -14,7 +14,9 @@ from sftheory.problems import PROBLEMS
 from sftheory.problems.quadratic import Quadratic
 
 
-@PROBLEMS.register(ref="zhang2019", tex=r"g(x) = \lambda (x - x_\star) + s\, \xi, \quad \xi \sim \mathcal N(0, I)")
+@PROBLEMS.register(
+    ref="zhang2019", tex=r"g(x) = \lambda (x - x_\star) + s\, \xi, \quad \xi \sim \mathcal N(0, I)"
+)
 @dataclass(frozen=True, eq=False)
 class NoisyQuadratic(Quadratic):
     r"""A diagonal quadratic whose gradient carries independent normal noise.

@@ -14,7 +14,9 @@ from sftheory.problems import PROBLEMS
 from sftheory.problems.base import Problem
 
 
-@PROBLEMS.register(ref="nesterov2004", tex=r"f(x) = \tfrac12 \textstyle\sum_i \lambda_i (x_i - x_{\star i})^2")
+@PROBLEMS.register(
+    ref="nesterov2004", tex=r"f(x) = \tfrac12 \textstyle\sum_i \lambda_i (x_i - x_{\star i})^2"
+)
 @dataclass(frozen=True, eq=False)
 class Quadratic(Problem):
     r"""f(x) = ½ Σ lambda_i (x_i - x_star_i)²; diagonal, since the methods are rotation-invariant.

@@ -18,7 +18,9 @@ from sftheory.problems.base import Problem
 Float32 = NDArray[np.float32]
 
 
-@PROBLEMS.register(ref="schaipp2025", tex=r"f(w) = \max_i |\langle x_i, w \rangle - y_i|, \quad n = 20,\ d = 2")
+@PROBLEMS.register(
+    ref="schaipp2025", tex=r"f(w) = \max_i |\langle x_i, w \rangle - y_i|, \quad n = 20,\ d = 2"
+)
 @dataclass(frozen=True)
 class SchaippExample(Problem):
     r"""f(w) = max_i |<x_i, w> - y_i| with n = 20 points in the plane, in float32 as published.

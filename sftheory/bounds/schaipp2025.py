@@ -1,0 +1,192 @@
+"""The bound Ω on the last iterate."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sftheory.bounds import BOUNDS
+from sftheory.bounds.base import Array, distance, gradient_norms, number, step_sizes, suffix_sums
+from sftheory.core.errors import InputError, constant
+
+
+@BOUNDS.register(
+    ref="schaipp2025",
+    tex=r"\Omega = \tfrac12 \Big[ \frac{D^2}{S_1 + \tau} + \sum_{k \leq N}"
+    r" \frac{\gamma_k^2 G_k^2}{S_{k+1} + \tau} + \tau G_{N+1}^2 \Big], \quad"
+    r"S_k = \textstyle\sum_{i \geq k} \gamma_i",
+    assumes=("convex", "lipschitz"),
+    attained="never; twice the exact worst case for long runs that decay to zero",
+    of="LastIterate",
+)
+def omega(
+    gamma: ArrayLike,
+    *,
+    D: float,
+    G: float | ArrayLike,
+    last: float | ArrayLike | None = None,
+    horizons: Literal["all"] | None = None,
+) -> Any:
+    r"""The bound Ω on f(x_{N+1}) - f* for any steps and any gradient norms.
+
+    Problem: minimise a convex f with subgradients |g_t| <= G_t, from x_1 with |x_1 - x_*| <= D.
+    Update: x_{t+1} = x_t - gamma_t g_t; reported is x_{N+1}.
+    Guarantee: f(x_{N+1}) - f* <= Ω(gamma; tau) for every tau > 0, the free last entry:
+        Ω = ½ [D² / (S_1 + tau) + Σ_{k<=N} gamma_k² G_k² / (S_{k+1} + tau) + tau G_{N+1}²].
+        This is the paper's double sum, telescoped (`omega_terms` has the paper's three terms).
+        Jointly convex in (gamma, tau). Where it decays to zero it tends to twice the exact value.
+    Shapes and units:
+        gamma: (..., N), >= 0.  D: > 0.  G: > 0, one or N + 1.  last: tau > 0, (...) or a number;
+        None takes the best. Returns (...), units D G; with horizons="all" (..., N + 1): entry t
+        bounds the point after t steps, with free entry gamma_{t+1} (`last` for t = N), or the best
+        one where last is None. O(N), all horizons O(N²).
+    Index map: a paper's Ω_T over eta_1, ..., eta_T is omega(eta[:-1], last=eta[-1]), T = N + 1.
+
+    Raises:
+        InputError: a step is negative, tau is not positive, or a constant is missing.
+
+    References: schaipp2025, Thm. 1; defazio2023, Thm. 10 [numbers recalled].
+
+    Example:
+        >>> from sftheory.schedules import Linear
+        >>> eta = Linear()(400) / 20
+        >>> bool(1.95 < 20 * omega(eta[:-1], D=1, G=1, last=eta[-1]) < 2.02)
+        True
+    """
+    gamma = step_sizes("omega", gamma)
+    N = gamma.shape[-1]
+    D, G = distance("omega", D), gradient_norms("omega", G, N)
+    if horizons is not None:
+        if horizons != "all":
+            raise InputError(f"horizons is None or 'all', not {horizons!r}.")
+        return _all_horizons(gamma, D, G, last)
+    tau = _best_last(gamma, D, G) if last is None else _given(last)
+    b, v = _parts(gamma, D, G, tau)
+    return number(b + v)
+
+
+def omega_terms(
+    gamma: ArrayLike, *, D: float, G: float | ArrayLike, last: float | None = None
+) -> tuple[Any, Any, Any]:
+    r"""The three terms of Ω as the paper writes it, over the N + 1 entries eta = (gamma, last):
+
+        t1 = D² / (2 B_1),    t2 = Γ_1 / (2 B_1),    t3 = ½ Σ_{k<=N} eta_k Γ_k / (B_{k+1} B_k)
+
+    with B_k = Σ_{t>=k} eta_t and Γ_k = Σ_{t>=k} eta_t² G_t². Their sum is `omega`.
+
+    Returns:
+        (t1, t2, t3), each (...).
+
+    Raises:
+        InputError: as `omega`.
+    """
+    gamma = step_sizes("omega_terms", gamma)
+    D, G = distance("omega_terms", D), gradient_norms("omega_terms", G, gamma.shape[-1])
+    tau = _best_last(gamma, D, G) if last is None else _given(last)
+    eta = np.concatenate([gamma, np.broadcast_to(tau, gamma.shape[:-1])[..., None]], axis=-1)
+    B, Gamma = suffix_sums(eta), suffix_sums(eta**2 * G**2)
+    t3 = (eta[..., :-1] * Gamma[..., :-1] / (B[..., 1:] * B[..., :-1])).sum(axis=-1) / 2
+    return number(D**2 / (2 * B[..., 0])), number(Gamma[..., 0] / (2 * B[..., 0])), number(t3)
+
+
+def omega_tuned(
+    eta: ArrayLike, *, D: float, G: float | ArrayLike, last: float | ArrayLike | None = None
+) -> tuple[Any, Any]:
+    r"""The base step for a shape eta that makes Ω least, and that value.
+
+    Scaling all N + 1 entries by rho gives Ω = b / rho + v rho, so base = sqrt(b / v) and the value
+    is 2 sqrt(b v). With last=None the free entry is tuned as well.
+
+    Args:
+        eta: (..., N), the shape of the steps.
+        D: > 0.
+        G: > 0, one or N + 1.
+        last: the last entry of the shape, scaled with the others; None takes the best.
+
+    Returns:
+        (base, value), each (...), units D / G and D G.
+
+    Raises:
+        InputError: as `omega`, or all steps are zero.
+
+    Example:
+        >>> from sftheory.schedules import Linear
+        >>> eta = Linear()(400)
+        >>> base, value = omega_tuned(eta[:-1], D=1, G=1, last=eta[-1])
+        >>> round(base * 20, 4), round(value * 20, 4)
+        (0.9913, 2.0126)
+    """
+    eta = step_sizes("omega_tuned", eta)
+    if (eta.max(axis=-1) == 0).any():
+        raise InputError("bounds.omega_tuned needs a positive step; all of eta are zero.")
+    D, G = distance("omega_tuned", D), gradient_norms("omega_tuned", G, eta.shape[-1])
+    if last is not None:
+        b, v = _parts(eta, D, G, _given(last))
+        return number(np.sqrt(b / v)), number(2 * np.sqrt(b * v))
+    tau = eta.max(axis=-1)  # of the shape; then each in turn, on a jointly convex function
+    base, value = np.inf, np.inf
+    for _ in range(500):
+        b, v = _parts(eta, D, G, tau)
+        base, before, value = np.sqrt(b / v), value, 2 * np.sqrt(b * v)
+        if (np.abs(before - value) <= 1e-15 * value).all():
+            break
+        tau = _best_last(base[..., None] * eta, D, G) / base
+    return number(base), number(value)
+
+
+def _given(last: Any) -> Array:
+    return np.asarray(constant("bounds.omega", "last", last))
+
+
+def _parts(gamma: Array, D: float, G: Array, tau: Array) -> tuple[Array, Array]:
+    """(b, v): the term with D and the two others; a step of zero adds nothing."""
+    S = suffix_sums(gamma)
+    after = np.concatenate([S[..., 1:], np.zeros_like(S[..., :1])], axis=-1) + tau[..., None]
+    noise = (gamma**2 * G[..., :-1] ** 2 / after).sum(axis=-1) + tau * G[..., -1] ** 2
+    return D**2 / (S[..., 0] + tau) / 2, noise / 2
+
+
+def _best_last(gamma: Array, D: float, G: Array) -> Array:
+    """The tau > 0 that makes Ω least: the root of its increasing, concave derivative.
+
+    From a point left of the root Newton's iterates of a concave function rise towards it.
+    """
+    S = suffix_sums(gamma)
+    after = np.concatenate([S[..., 1:], np.zeros_like(S[..., :1])], axis=-1)
+    shifts = np.concatenate([S[..., :1], after], axis=-1)
+    ratios = (
+        np.concatenate(
+            [np.full_like(S[..., :1], D), gamma * np.broadcast_to(G[..., :-1], gamma.shape)],
+            axis=-1,
+        )
+        / G[..., -1:]
+    )
+    tau = np.max(ratios - shifts, axis=-1)  # where the largest term alone balances tau's
+    for _ in range(200):
+        pull = (ratios / (shifts + tau[..., None])) ** 2
+        rise = 2 * (pull / (shifts + tau[..., None])).sum(axis=-1)
+        move = (pull.sum(axis=-1) - 1) / rise
+        tau = tau + np.maximum(move, 0)
+        if (move <= 1e-15 * tau).all():
+            break
+    return tau
+
+
+def _all_horizons(gamma: Array, D: float, G: Array, last: Any) -> Array:
+    N = gamma.shape[-1]
+    out = np.empty((*gamma.shape[:-1], N + 1))
+    nothing = gamma[..., :0]
+    end = None if last is None else np.broadcast_to(_given(last), gamma.shape[:-1])
+    for t in range(N + 1):
+        head = gamma[..., :t] if t else np.concatenate([nothing, np.zeros_like(gamma[..., :1])], -1)
+        norms = G[..., : t + 1] if t else np.repeat(G[..., :1], 2, axis=-1)
+        if end is None:
+            tau = _best_last(head, D, norms)
+        else:
+            tau = gamma[..., t] if t < N else end
+        with np.errstate(divide="ignore", invalid="ignore"):  # a free entry of zero bounds nothing
+            total = sum(_parts(head, D, norms, tau))
+        out[..., t] = np.where(np.isnan(total), np.inf, total)
+    return out
