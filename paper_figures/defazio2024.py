@@ -176,9 +176,9 @@ class LipschitzProblem(Figure):
             )
         right.axhline(1, color="C5", linewidth=0.8, linestyle=":")
         right.annotate("bound, any β", (0.02, 1), (0, 3), textcoords="offset points", fontsize=7.5)
-        right.set_ylim(0, 1.12)
+        right.set_ylim(0, 1.3)
         label(right, "interpolation β", "$f(x_T) \\sqrt{T} / (DG)$")
-        right.legend(loc="upper center")
+        right.legend(loc="upper right", ncols=2)
         return figure
 
     def claims(self, data: Data) -> list[Claim]:

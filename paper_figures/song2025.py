@@ -20,8 +20,9 @@ class RiverTrajectories(Figure):
 
     f(w) = (w1 w2 - 1)²/2 + log(1 + exp(-w1)) from (2, 2), β2 = 0.99, γ = 0.05, T = 1000. The river
     is w1 w2 = 1 (dotted). Top: the average x, and every 5th gradient point y. Bottom: distance to
-    the river |w1 w2 - 1| along the run; also of x of the refined method with C = 10. The formula of
-    f is recalled, since the paper's display was not readable.
+    the river |w1 w2 - 1| along the run; also of x of the refined method with C = 10, which at
+    β = 0.9 is schedule-free itself. The formula of f is recalled, since the paper's display was not
+    readable.
     """
 
     BETAS = (0.1, 0.5, 0.9)
@@ -69,7 +70,7 @@ class RiverTrajectories(Figure):
 
         figure = plt.figure(figsize=(6.8, 4.4))
         axes = figure.subplots(2, 3, sharey="row", sharex="row")
-        a, b = np.meshgrid(np.linspace(1.5, 6, 200), np.linspace(0, 2.1, 200))
+        a, b = np.meshgrid(np.linspace(0.6, 6, 200), np.linspace(0, 2.1, 200))
         f = problems.SongRiver().value(np.stack([a, b], axis=-1))
         for column, beta in enumerate(self.BETAS):
             top, bottom = axes[:, column]
@@ -78,7 +79,7 @@ class RiverTrajectories(Figure):
             path = data.panel(f"path, β = {beta:g}")
             top.plot(path["y"].x, path["y"].y, ".", color="C0", markersize=1.6, label="y")
             top.plot(path["x"].x, path["x"].y, "-", color="C1", linewidth=1.8, label="x")
-            top.set_xlim(1.5, 6)
+            top.set_xlim(0.6, 6)
             top.set_ylim(0, 2.1)
             top.set_title(f"β = {beta:g}", loc="left")
             top.set_xlabel("$w_1$")
@@ -88,12 +89,12 @@ class RiverTrajectories(Figure):
                 color, width = looks[name]
                 bottom.plot(curve.x, curve.y, color=color, linewidth=width, label=name)
             bottom.set_yscale("log")
-            bottom.set_ylim(1e-5, 5)
+            bottom.set_ylim(1e-5, 50)
             bottom.set_xlabel("step t")
         axes[0, 0].set_ylabel("$w_2$")
         axes[0, 0].legend()
         axes[1, 0].set_ylabel("distance to the river")
-        axes[1, 0].legend(loc="lower left", ncols=3, columnspacing=1)
+        axes[1, 0].legend(loc="upper left", ncols=3, columnspacing=1, handlelength=1.2)
         return figure
 
     def claims(self, data: Data) -> list[Claim]:

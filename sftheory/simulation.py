@@ -120,7 +120,12 @@ def run(
     seeds = _seeds(seeds)
     N = tableau.steps
     x1 = _start(problem.x1, (*tableau.batch, len(seeds)))
-    log = _Log(N, record, shares=_shared_points(tableau), with_points=record != "losses")
+    log = _Log(
+        N,
+        record,
+        shares=_shared_points(tableau),
+        with_points=not (isinstance(record, str) and record == "losses"),
+    )
     noise = _Noise(problem, seeds, N + 1)
     sums = _Certificates(problem)
     f_star = _f_star(controller, problem) if controller is not None else None
