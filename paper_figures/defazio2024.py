@@ -5,14 +5,14 @@ Index map: the paper's x_T is the point after N = T - 1 steps; its c_{t+1} is th
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sftheory import bounds, methods, problems, run, schedules
+from sftheory import methods, problems, run
 from sftheory.core.claim import Claim
-from sftheory.core.tableau import Tableau, iterate
+from sftheory.core.tableau import Tableau, iterate, mix
 from sftheory.figures import FIGURES, Curve, Data, Figure
 
 Array = NDArray[np.float64]
@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 class GradientContributions(Figure):
     """What each gradient has contributed to the average x and to the gradient point y.
 
-    Weight of the gradient of step s in x_t and in y_t, at t = T/3, 2T/3 and T of a run with T = 300
+    Weight of the gradient of step s in x_t and in y_t, t = T/3, 2T/3 and T of a run with T = 300
     points and unit steps, found by running each method on unit gradients. Schedule-free (β = 0.6)
     puts 1 - β of the newest gradient into y at once and the rest over the remainder of the run; its
     x is that of a linear decay that ends at t.
@@ -52,10 +52,8 @@ class GradientContributions(Figure):
                     "schedule-free": (average, (1 - beta) + beta * average),
                     "linear decay": (1 - s / T, 1 - s / T),
                 }[name]
-                for point, weights, closed in zip(
-                    "xy", (x[t - 1], y[t - 1]), expected, strict=True
-                ):
-                    drawn = weights[: t - 1]
+                found = (x[t - 1, : t - 1], y[t - 1, : t - 1])
+                for point, drawn, closed in zip("xy", found, expected, strict=True):
                     curves.append(Curve(f"weight in {point}, {name}", f"t = {t}", s, drawn))
                     worst = max(worst, float(np.abs(drawn - closed).max()))
                 if name != "linear decay":
@@ -90,8 +88,8 @@ class GradientContributions(Figure):
         return [
             Claim(
                 "F09-closed-form",
-                "x weights (t - s)/t; y weights 1, (t - s)/t, 1 - β + β(t - s)/t for Polyak, primal, "
-                "schedule-free: largest difference from the run",
+                "x weights (t - s)/t; y weights 1, (t - s)/t, 1 - β + β(t - s)/t for Polyak, "
+                "primal and schedule-free: largest difference from the run",
                 data.values["closed form"],
                 "<=",
                 1e-12,
@@ -114,11 +112,11 @@ def _contributions(tableau: Tableau) -> tuple[Array, Array]:
     units = iter(np.eye(tableau.steps))
     start = np.zeros(tableau.steps)
     x, y, z = [start], [], start
-    for x_next, y_t, z, _ in iterate(tableau, start, oracle=lambda _: next(units)):
+    for x_next, y_t, z_next, _ in iterate(tableau, start, oracle=lambda _: next(units)):
         x.append(x_next)
         y.append(y_t)
-    beta = tableau.beta[-1]
-    y.append((1 - beta) * z + beta * x[-1])
+        z = z_next
+    y.append(mix(z, x[-1], tableau.beta[-1]))
     return -np.array(x), -np.array(y)
 
 
@@ -126,14 +124,14 @@ def _contributions(tableau: Tableau) -> tuple[Array, Array]:
 class LipschitzProblem(Figure):
     """Polyak averaging, primal averaging and schedule-free on a Lipschitz problem.
 
-    f(x) = max |<a_i, x>| with 50 unit rows in 50 dimensions, D = G = 1, constant steps 1/sqrt(T) and
+    f(x) = max |<a_i, x>| with 50 unit rows in 50 dimensions, D = G = 1, steps 1/sqrt(T),
     uniform weights, instances 0 to 4. Theory promises f(x_T) sqrt(T) <= 1 for every β in [0, 1].
     Left: f(x_t) on the way, T = 1000, mean and range over the instances. Right: the end against β.
     Ours; not a figure of the paper.
     """
 
     BETAS = (0.0, 0.25, 0.5, 0.75, 0.8, 0.85, 0.9, 0.95, 0.98, 1.0)
-    SERIES = {"Polyak average": 0.0, "schedule-free": 0.9, "primal average": 1.0}
+    SERIES: ClassVar = {"Polyak average": 0.0, "schedule-free": 0.9, "primal average": 1.0}
 
     def data(self, quick: bool = False) -> Data:
         final, along = {}, {}
@@ -153,9 +151,7 @@ class LipschitzProblem(Figure):
                 Curve("end", f"T = {T}", self.BETAS, y.mean(axis=1), y.min(axis=1), y.max(axis=1))
             )
         end = {beta: final[1000][self.BETAS.index(beta)] for beta in (0.0, 0.5, 0.9, 1.0)}
-        values = {
-            f"max {T} {b:g}": y[self.BETAS.index(b)].max() for T, y in final.items() for b in end
-        }
+        values = {f"max 1000 {b:g}": y.max() for b, y in end.items()}
         values["largest"] = max(y.max() for y in final.values())
         values["gain"] = (np.minimum(end[0.0], end[1.0]) - end[0.9]).min()
         return Data(curves, values)

@@ -1,4 +1,7 @@
-"""Convex problems on real data: the field's four methods side by side (after defazio2024, Fig. 8)."""
+"""Convex problems on real data, the field's four methods side by side.
+
+After defazio2024, Fig. 8, on the data sets that scikit-learn bundles.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +29,10 @@ class LogisticRegressions(Figure):
     """Linear decay, Polyak averaging, primal averaging and schedule-free on real data.
 
     Logistic regression on scikit-learn's data sets, standardised, minibatches of 16, N = 2000 steps
-    (digits and diabetes without regularisation, breast cancer and wine with reg = 1/n), β = 0.9, peaks
-    2^-7 to 2^5, mean and standard error over 10 seeds, which all methods share. Top: the gap along
-    the run at each method's best peak for the end. Bottom: the gap after the last step against the
-    peak. In the spirit of Fig. 8 of defazio2024, on other data.
+    (digits and diabetes without regularisation, breast cancer and wine with reg = 1/n), β = 0.9,
+    peaks 2^-7 to 2^5, mean and standard error over 10 seeds that all methods share. Top: the gap
+    along the run at each method's best peak for the end. Bottom: the gap after the last step
+    against the peak. In the spirit of Fig. 8 of defazio2024, on other data.
     """
 
     N, BATCH = 2000, 16

@@ -6,7 +6,7 @@ entry eta_T, `omega(eta[:-1], last=eta[-1])`. D = G = 1 throughout.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,7 +98,7 @@ class BoundBySchedule(Figure):
             ),
             Claim(
                 "F01-order",
-                "Linear < cosine < WSD 20% < 1/sqrt < constant: the smallest gap between neighbours",
+                "Linear < cosine < WSD 20% < 1/sqrt < constant: smallest gap between neighbours",
                 min(np.diff(order)),
                 ">=",
                 0,
@@ -185,7 +185,7 @@ class CooldownLength(Figure):
     cooldown is better than a linear one as long as the fraction is not close to 1. T = 400.
     """
 
-    CLAIMED = {0.05: 2.4725, 0.1: 2.3227, 0.2: 2.1865, 0.5: 2.0484, 0.8: 2.0153}
+    CLAIMED: ClassVar = {0.05: 2.4725, 0.1: 2.3227, 0.2: 2.1865, 0.5: 2.0484, 0.8: 2.0153}
 
     def data(self, quick: bool = False) -> Data:
         fractions = np.round(np.arange(0.02, 1.001, 0.02), 3)
@@ -339,8 +339,8 @@ class SuddenDrop(Figure):
                 "<=",
                 2.26,
                 source="schaipp2025, sec. 4",
-                known_failure="The cooldown is a whole number of steps: at T = 63, where it is only "
-                "11 long, the value is 2.2620; every other T from 60 on stays below 2.26, and the "
+                known_failure="The cooldown is a whole number of steps: at T = 63, where it is "
+                "only 11 long, the value is 2.2620; every other T from 60 on stays below 2.26, the "
                 "limit is 2.1595.",
             ),
         ]
@@ -350,7 +350,7 @@ class SuddenDrop(Figure):
 class HorizonTransfer(Figure):
     """Continuing a tuned WSD run past its horizon.
 
-    A run tuned for T = 4000 is extended to a multiple of it. (a) Keep the learning rate and lengthen
+    A run tuned for T = 4000 is extended to a multiple of it. (a) Keep the learning rate, lengthen
     the cooldown; (b) keep a 20% cooldown and lower the rate from step 3200 on; each picked so that
     its own best base rate is closest to the old one. (c) Change nothing. At 4× the pick of (a) lies
     on the edge of its grid.
@@ -519,8 +519,8 @@ class CosineCycle(Figure):
 class ConvexExample(Figure):
     """A convex problem in the plane on which a cooldown does what it does in training.
 
-    f(w) = max |<x_i, w> - y_i| with 20 points, on the data of the paper's public script, in float32.
-    Left: f(x_t) at every tenth step, as the script logs it. Right: the last part of the paths on the
+    f(w) = max |<x_i, w> - y_i| with 20 points, the data of the paper's public script, in float32.
+    Left: f(x_t) at every tenth step, as the script logs it. Right: the last part of the paths on
     contours of f. The cosine's base rate is twice that of the others, as in the script.
     """
 
@@ -542,7 +542,7 @@ class ConvexExample(Figure):
         return Data(curves, {**values, "w1": w1, "w2": w2})
 
     def draw(self, data: Data) -> Any:
-        from sftheory.figures.style import STYLE, label, lines, panels
+        from sftheory.figures.style import STYLE, label, panels
 
         figure, (left, right) = panels(2)
         for name, c in data.panel("loss").items():

@@ -357,7 +357,7 @@ class _Log:
         self, problem: Objective, tableau: Tableau, seeds: tuple[int, ...]
     ) -> Trajectory:
         """The recorded axis goes last, before d, as a view."""
-        views = {
+        views: dict[str, Any] = {
             name: np.moveaxis(buffer, 0, -2 if name in ("x", "y", "z") else -1)
             for name, buffer in self._buffers.items()
         }

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sftheory.bounds import BOUNDS
 from sftheory.core.errors import InputError, constant, steps
 from sftheory.core.tableau import Tableau
 
@@ -19,21 +20,57 @@ def suffix_sums(a: Array) -> Array:
 
 
 def step_sizes(bound: str, gamma: Any) -> Array:
-    """The steps of a bound on the last iterate: an array, or a last-iterate tableau's gamma.
+    """The steps that a bound is given: an array, or the gamma of a tableau that it covers.
 
     Raises:
-        InputError: negative or not finite steps, or a tableau of another method; the sentence
-            names the bounds for it.
+        InputError: negative or not finite steps, or a tableau of a method that the bound does not
+            cover; the sentence names the bounds that do.
     """
-    if isinstance(gamma, Tableau):
-        if (gamma.c == 1).all():
-            return gamma.gamma
-        raise InputError(
-            f"bounds.{bound} covers the last iterate of SGD (c = 1), and this tableau averages; "
-            f"use bounds.averaged, schedulet or schedule_free for averages whose weights are the "
-            f"steps, bounds.certificate(traj) for any other."
-        )
-    return steps("gamma", gamma)
+    if not isinstance(gamma, Tableau):
+        return steps("gamma", gamma)
+    if not covers(bound, gamma):
+        raise not_covered(bound, gamma)
+    return gamma.gamma
+
+
+def covers(bound: str, tableau: Tableau) -> bool:
+    """Whether a registered bound holds for a tableau."""
+    predicate = (BOUNDS[bound].facts or {}).get("covers")
+    return predicate is not None and bool(predicate(tableau))
+
+
+def not_covered(bound: str, tableau: Tableau) -> InputError:
+    """The error for a tableau that a bound does not cover."""
+    others = [f"bounds.{name}" for name in BOUNDS.names() if covers(name, tableau)]
+    instead = f"use {' or '.join(others)}, or " if others else "no closed form does; use "
+    return InputError(
+        f"bounds.{bound} does not cover this method; {instead}bounds.certificate(traj) after a run."
+    )
+
+
+def is_last_iterate(tableau: Tableau) -> bool:
+    """c = 1: x is z, whatever beta."""
+    return bool((tableau.c == 1).all())
+
+
+def weights_are_steps(tableau: Tableau) -> bool:
+    """c_t = gamma_{t+1} / (gamma_1 + ... + gamma_{t+1}) with gamma_{N+1} = gamma_N."""
+    gamma = with_last("", tableau.gamma, None)
+    total = np.cumsum(gamma, axis=-1)
+    c = np.divide(gamma, total, out=np.zeros_like(total), where=total > 0)[..., 1:]
+    return bool(np.allclose(tableau.c, c, rtol=1e-12, atol=0))
+
+
+def averages_steps(tableau: Tableau) -> bool:
+    """Weights equal to the steps, and gradients at the base sequence: beta = 0."""
+    return bool((tableau.beta == 0).all()) and weights_are_steps(tableau)
+
+
+def is_uniform_constant(tableau: Tableau) -> bool:
+    """One constant step, and c_t = 1 / (t + 1)."""
+    c = 1 / np.arange(2, tableau.steps + 2)
+    constant_steps = (tableau.gamma == tableau.gamma[..., :1]).all()
+    return bool(constant_steps) and bool(np.allclose(tableau.c, c, rtol=1e-12, atol=0))
 
 
 def gradient_norms(bound: str, G: Any, N: int) -> Array:
@@ -85,10 +122,10 @@ def with_last(bound: str, gamma: Array, last: float | None) -> Array:
     """
     if last is None:
         return np.concatenate([gamma, gamma[..., -1:]], axis=-1)
-    last = constant(f"bounds.{bound}", "last", last)
-    return np.concatenate([gamma, np.broadcast_to(last, (*gamma.shape[:-1], 1))], axis=-1)
+    tau = np.asarray(constant(f"bounds.{bound}", "last", last))
+    return np.concatenate([gamma, np.broadcast_to(tau, (*gamma.shape[:-1], 1))], axis=-1)
 
 
-def number(value: Array) -> Any:
+def number(value: Any) -> Any:
     """A float if there is no batch axis, else the array."""
     return float(value) if np.ndim(value) == 0 else value

@@ -27,7 +27,6 @@ class RefinedSchedule:
     r"\gamma_t = D\, \bar W^{-3/2} w_t \textstyle\sum_{i > t} w_i,\ w_t = G_t^{-2}",
     assumes=("convex", "lipschitz"),
     attained="exactly, and no steps have a smaller worst case for these norms",
-    of="LastIterate",
 )
 def refined(G: ArrayLike, *, D: float) -> RefinedSchedule:
     r"""The best steps for known gradient norms G_1, ..., G_{N+1}, and their worst case.

@@ -8,8 +8,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sftheory.bounds import BOUNDS
-from sftheory.bounds.base import Array, distance, gradient_norms, number, one_norm
+from sftheory.bounds.base import (
+    Array,
+    distance,
+    gradient_norms,
+    is_uniform_constant,
+    number,
+    one_norm,
+    step_sizes,
+)
 from sftheory.core.errors import InputError, count, steps
+from sftheory.core.tableau import Tableau
 from sftheory.core.trajectory import Trajectory
 
 
@@ -19,18 +28,20 @@ from sftheory.core.trajectory import Trajectory
     r" \frac{D}{G (N+1)}, \text{ else } D G - \tfrac12 \gamma G^2 N",
     assumes=("convex", "lipschitz"),
     attained="exactly, for every N, gamma and beta",
-    of="ScheduleFree at constant steps",
+    covers=is_uniform_constant,
+    tuned="schedule_free_tuned",
 )
-def schedule_free(gamma: ArrayLike, N: int, *, D: float, G: float) -> Any:
+def schedule_free(gamma: ArrayLike | Tableau, N: int | None = None, *, D: float, G: float) -> Any:
     r"""Worst case of schedule-free with one constant step, exact for every beta_t in [0, 1].
 
     Problem: minimise a convex f with subgradients |g| <= G, from x_1 with |x_1 - x_*| <= D.
     Update: schedule-free with c_t = 1 / (t + 1); beta = 0 is Polyak, beta = 1 primal averaging.
-    Guarantee: sup f(x_{N+1}) - f* = ½ (D² / (gamma (N + 1)) + gamma G²) if gamma >= D / (G (N + 1)),
-        otherwise D G - ½ gamma G² N. At gamma = D / (G sqrt(N + 1)) it is the minimax D G /
+    Guarantee: sup f(x_{N+1}) - f* is ½ (D² / (gamma (N + 1)) + gamma G²) if gamma >= D / (G (N +
+        1)), otherwise D G - ½ gamma G² N. At gamma = D / (G sqrt(N + 1)) it is the minimax D G /
         sqrt(N + 1). It is `last_iterate` of the steps gamma (1 - k / (N + 1)).
     Shapes and units:
-        gamma: a number or array (...) of constant steps, > 0.  N: whole, >= 1.  D, G: > 0.
+        gamma: a number or array (...) of constant steps, > 0, with N whole, >= 1; or a Tableau with
+        one constant step and uniform weights, which has its own N.  D, G: > 0.
         Returns (...), units D G.
 
     Raises:
@@ -42,14 +53,35 @@ def schedule_free(gamma: ArrayLike, N: int, *, D: float, G: float) -> Any:
         >>> round(schedule_free(0.5, 3, D=1, G=1), 9)
         0.5
     """
-    gamma = steps("gamma", np.atleast_1d(gamma)).reshape(np.shape(gamma))
+    if isinstance(gamma, Tableau):
+        step, N = step_sizes("schedule_free", gamma)[..., 0], gamma.steps
+    else:
+        step = steps("gamma", np.atleast_1d(gamma)).reshape(np.shape(gamma))
     N = count("N", N)
     D, G = distance("schedule_free", D), one_norm("schedule_free", G)
-    large = gamma * G * (N + 1) >= D
-    safe = np.where(large, gamma, 1.0)
-    return number(
-        np.where(large, (D**2 / (safe * (N + 1)) + safe * G**2) / 2, D * G - gamma * G**2 * N / 2)
-    )
+    large = step * G * (N + 1) >= D
+    safe = np.where(large, step, 1.0)
+    exact = (D**2 / (safe * (N + 1)) + safe * G**2) / 2
+    return number(np.where(large, exact, D * G - step * G**2 * N / 2))
+
+
+def schedule_free_tuned(eta: ArrayLike, *, D: float, G: float) -> tuple[Any, Any]:
+    """The base step for constant entries eta that makes `schedule_free` least, and that value.
+
+    base * eta = D / (G sqrt(N + 1)), and the value is the minimax D G / sqrt(N + 1).
+
+    Returns:
+        (base, value), each (...), units D / G and D G.
+
+    Raises:
+        InputError: the entries are not constant and positive, or a constant is missing.
+    """
+    eta = steps("eta", eta)
+    if (eta != eta[..., :1]).any() or (eta == 0).any():
+        raise InputError("bounds.schedule_free_tuned needs one constant, positive step.")
+    D, G = distance("schedule_free_tuned", D), one_norm("schedule_free_tuned", G)
+    root = np.sqrt(eta.shape[-1] + 1)
+    return number(D / (G * root * eta[..., 0])), number(D * G / (root * np.ones(eta.shape[:-1])))
 
 
 @BOUNDS.register(
@@ -58,12 +90,11 @@ def schedule_free(gamma: ArrayLike, N: int, *, D: float, G: float) -> Any:
     r"\text{regret} \geq \textstyle\sum_{t \leq N+1} w_t \langle g_t, z_t - x_\star \rangle",
     assumes=("convex",),
     attained="where f is linear between the points",
-    of="any weighted average with beta_t in [0, 1]",
 )
 def online_to_batch(weights: ArrayLike, *, regret: ArrayLike) -> Any:
     r"""The online-to-batch theorem as a calculator: regret / Σ w.
 
-    Problem: minimise a convex F from stochastic gradients g_t at y_t = (1 - beta_t) z_t + beta_t x_t.
+    Problem: minimise a convex F; stochastic gradients g_t at y_t = (1 - beta_t) z_t + beta_t x_t.
     Update: any base sequence z_t; x_t the mean of z_1, ..., z_t with weights w that are independent
         of the noise to come, beta_t in [0, 1].
     Guarantee: E[F(x_{N+1}) - F*] <= E[Σ_{t<=N+1} w_t <g_t, z_t - x_*>] / Σ w_t.
@@ -91,7 +122,7 @@ def online_to_batch(weights: ArrayLike, *, regret: ArrayLike) -> Any:
 def regret_ogd(gamma: ArrayLike, weights: ArrayLike, D: float, G: float | ArrayLike) -> Any:
     r"""Weighted regret of online gradient descent, z_{t+1} = z_t - gamma_t g_t.
 
-    ½ [rho_1 D² + G² Σ_{t<=N+1} w_t gamma_t] with rho_t = w_t / gamma_t, which must not increase, and
+    ½ [rho_1 D² + G² Σ_{t<=N+1} w_t gamma_t], rho_t = w_t / gamma_t, which must not increase, and
     gamma_{N+1} = w_{N+1} / rho_N: the last point's gradient is charged as if it were stepped on.
 
     Args:

@@ -8,8 +8,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sftheory.bounds import BOUNDS
-from sftheory.bounds.base import distance, gradient_norms, number, with_last
+from sftheory.bounds.base import (
+    averages_steps,
+    distance,
+    gradient_norms,
+    number,
+    one_norm,
+    step_sizes,
+    with_last,
+)
 from sftheory.core.errors import InputError, steps
+from sftheory.core.tableau import Tableau
 
 
 @BOUNDS.register(
@@ -17,9 +26,12 @@ from sftheory.core.errors import InputError, steps
     tex=r"\frac{D^2 + \sum_{t \leq N+1} \gamma_t^2 G_t^2}{2 \sum_{t \leq N+1} \gamma_t}",
     assumes=("convex", "lipschitz"),
     attained="by constant steps for N + 1 = 2, 4, 8 (semidefinite programs), always asymptotically",
-    of="PolyakAverage(weights='gamma')",
+    covers=averages_steps,
+    tuned="averaged_tuned",
 )
-def averaged(gamma: ArrayLike, *, D: float, G: float | ArrayLike, last: float | None = None) -> Any:
+def averaged(
+    gamma: ArrayLike | Tableau, *, D: float, G: float | ArrayLike, last: float | None = None
+) -> Any:
     r"""Bound on the average of SGD's points weighted by the steps.
 
     Problem: minimise a convex f with subgradients |g_t| <= G_t, from x_1 with |x_1 - x_*| <= D.
@@ -27,8 +39,9 @@ def averaged(gamma: ArrayLike, *, D: float, G: float | ArrayLike, last: float | 
     Guarantee: f(average) - f* <= (D² + Σ_{t<=N+1} gamma_t² G_t²) / (2 Σ_{t<=N+1} gamma_t).
         Constant steps D / (G sqrt(N + 1)) give D G / sqrt(N + 1), the minimax value.
     Shapes and units:
-        gamma: (..., N), >= 0.  D: > 0.  G: > 0, one or N + 1.  last: the weight gamma_{N+1} > 0 of
-        the last point, None repeats gamma_N.  Returns (...), units D G.
+        gamma: (..., N), >= 0, or a Tableau that averages with these weights.  D: > 0.  G: > 0, one
+        or N + 1.  last: the weight gamma_{N+1} > 0 of the last point, None repeats gamma_N.
+        Returns (...), units D G.
 
     Raises:
         InputError: a step is negative, all are zero, or a constant is missing.
@@ -42,11 +55,32 @@ def averaged(gamma: ArrayLike, *, D: float, G: float | ArrayLike, last: float | 
     return weighted_by_steps("averaged", gamma, D, G, last)
 
 
+def averaged_tuned(
+    eta: ArrayLike, *, D: float, G: float, last: float | None = None
+) -> tuple[Any, Any]:
+    r"""The base step for a shape eta that makes `averaged` (and `schedulet`) least, and that value.
+
+    base = D / (G |eta|_2) and value D G |eta|_2 / |eta|_1 over the N + 1 entries.
+
+    Returns:
+        (base, value), each (...), units D / G and D G.
+
+    Raises:
+        InputError: as `averaged`.
+    """
+    eta = with_last("averaged_tuned", steps("eta", eta), last)
+    D, G = distance("averaged_tuned", D), one_norm("averaged_tuned", G)
+    size = np.linalg.norm(eta, axis=-1)
+    if (size == 0).any():
+        raise InputError("bounds.averaged_tuned needs a positive step; all of eta are zero.")
+    return number(D / (G * size)), number(D * G * size / eta.sum(axis=-1))
+
+
 def weighted_by_steps(
-    bound: str, gamma: ArrayLike, D: float, G: float | ArrayLike, last: float | None
+    bound: str, gamma: ArrayLike | Tableau, D: float, G: float | ArrayLike, last: float | None
 ) -> Any:
     """(D² + Σ gamma_t² G_t²) / (2 Σ gamma_t) over t = 1, ..., N + 1."""
-    gamma = steps("gamma", gamma)
+    gamma = step_sizes(bound, gamma)
     G = gradient_norms(bound, G, gamma.shape[-1])
     gamma = with_last(bound, gamma, last)
     total = gamma.sum(axis=-1)

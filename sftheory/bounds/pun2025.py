@@ -7,7 +7,9 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from sftheory.bounds import BOUNDS
+from sftheory.bounds.base import weights_are_steps
 from sftheory.bounds.nemirovski2009 import weighted_by_steps
+from sftheory.core.tableau import Tableau
 
 
 @BOUNDS.register(
@@ -15,10 +17,11 @@ from sftheory.bounds.nemirovski2009 import weighted_by_steps
     tex=r"\frac{D^2 + \sum_{t \leq N+1} \gamma_t^2 G_t^2}{2 \sum_{t \leq N+1} \gamma_t}",
     assumes=("convex", "lipschitz"),
     attained="exactly where gamma_{N+1} = gamma_N and no step exceeds the sum of the later ones",
-    of="ScheduleFree(weights='gamma')",
+    covers=weights_are_steps,
+    tuned="averaged_tuned",
 )
 def schedulet(
-    gamma: ArrayLike, *, D: float, G: float | ArrayLike, last: float | None = None
+    gamma: ArrayLike | Tableau, *, D: float, G: float | ArrayLike, last: float | None = None
 ) -> Any:
     r"""Bound on schedule-free with any schedule, its averaging weights equal to the steps.
 
@@ -28,8 +31,9 @@ def schedulet(
         beta; the last entry gamma_{N+1} is the method's own weight. For schedule-free a flat gamma
         is worst-case optimal: linear decay costs 10%.
     Shapes and units:
-        gamma: (..., N), >= 0.  D: > 0.  G: > 0, one or N + 1.  last: gamma_{N+1} > 0, None repeats
-        gamma_N, as ScheduleFree(weights="gamma") does.  Returns (...), units D G.
+        gamma: (..., N), >= 0, or a Tableau with these weights.  D: > 0.  G: > 0, one or N + 1.
+        last: gamma_{N+1} > 0, None repeats gamma_N, as ScheduleFree(weights="gamma") does.
+        Returns (...), units D G.
 
     Raises:
         InputError: a step is negative, all are zero, or a constant is missing.

@@ -8,21 +8,31 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sftheory.bounds import BOUNDS
-from sftheory.bounds.base import Array, distance, gradient_norms, number, step_sizes, suffix_sums
-from sftheory.core.errors import InputError, constant
+from sftheory.bounds.base import (
+    Array,
+    distance,
+    gradient_norms,
+    is_last_iterate,
+    number,
+    step_sizes,
+    suffix_sums,
+)
+from sftheory.core.errors import InputError, constant, steps
+from sftheory.core.tableau import Tableau
 
 
 @BOUNDS.register(
     ref="schaipp2025",
     tex=r"\Omega = \tfrac12 \Big[ \frac{D^2}{S_1 + \tau} + \sum_{k \leq N}"
     r" \frac{\gamma_k^2 G_k^2}{S_{k+1} + \tau} + \tau G_{N+1}^2 \Big], \quad"
-    r"S_k = \textstyle\sum_{i \geq k} \gamma_i",
+    r" S_k = \textstyle\sum_{i \geq k} \gamma_i",
     assumes=("convex", "lipschitz"),
     attained="never; twice the exact worst case for long runs that decay to zero",
-    of="LastIterate",
+    covers=is_last_iterate,
+    tuned="omega_tuned",
 )
 def omega(
-    gamma: ArrayLike,
+    gamma: ArrayLike | Tableau,
     *,
     D: float,
     G: float | ArrayLike,
@@ -68,7 +78,7 @@ def omega(
 
 
 def omega_terms(
-    gamma: ArrayLike, *, D: float, G: float | ArrayLike, last: float | None = None
+    gamma: ArrayLike | Tableau, *, D: float, G: float | ArrayLike, last: float | None = None
 ) -> tuple[Any, Any, Any]:
     r"""The three terms of Ω as the paper writes it, over the N + 1 entries eta = (gamma, last):
 
@@ -82,7 +92,7 @@ def omega_terms(
     Raises:
         InputError: as `omega`.
     """
-    gamma = step_sizes("omega_terms", gamma)
+    gamma = step_sizes("omega", gamma)
     D, G = distance("omega_terms", D), gradient_norms("omega_terms", G, gamma.shape[-1])
     tau = _best_last(gamma, D, G) if last is None else _given(last)
     eta = np.concatenate([gamma, np.broadcast_to(tau, gamma.shape[:-1])[..., None]], axis=-1)
@@ -118,7 +128,7 @@ def omega_tuned(
         >>> round(base * 20, 4), round(value * 20, 4)
         (0.9913, 2.0126)
     """
-    eta = step_sizes("omega_tuned", eta)
+    eta = steps("eta", eta)
     if (eta.max(axis=-1) == 0).any():
         raise InputError("bounds.omega_tuned needs a positive step; all of eta are zero.")
     D, G = distance("omega_tuned", D), gradient_norms("omega_tuned", G, eta.shape[-1])

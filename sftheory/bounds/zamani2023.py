@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sftheory.bounds import BOUNDS
-from sftheory.bounds.base import Array, distance, number, one_norm, step_sizes
-from sftheory.core.errors import InputError
+from sftheory.bounds.base import Array, distance, is_last_iterate, number, one_norm, step_sizes
+from sftheory.core.errors import InputError, steps
+from sftheory.core.tableau import Tableau
 
 
 @BOUNDS.register(
@@ -17,9 +18,10 @@ from sftheory.core.errors import InputError
     tex=r"\tfrac12 [D^2 / P + G^2 V], \quad P, V \text{ by a backward recursion over the steps}",
     assumes=("convex", "lipschitz"),
     attained="by an explicit maximum of linear functions, for every gamma >= 0",
-    of="LastIterate",
+    covers=is_last_iterate,
+    tuned="last_iterate_tuned",
 )
-def last_iterate(gamma: ArrayLike, *, D: float, G: float) -> Any:
+def last_iterate(gamma: ArrayLike | Tableau, *, D: float, G: float) -> Any:
     r"""Worst case of f(x_{N+1}) - f* for subgradient steps of any sizes, exact, in O(N).
 
     Problem: minimise a convex f with subgradients |g| <= G, from x_1 with |x_1 - x_*| <= D.
@@ -64,7 +66,7 @@ def last_iterate_gradient(gamma: ArrayLike, *, D: float, G: float) -> Array:
         InputError: as `last_iterate`.
     """
     gamma = step_sizes("last_iterate", gamma)
-    D, G = distance("last_iterate", D), one_norm("last_iterate", G)
+    D, G = distance("last_iterate_gradient", D), one_norm("last_iterate_gradient", G)
     rows = (gamma * G / D).reshape(-1, gamma.shape[-1])
     gradients = np.array([_gradient(row.tolist()) for row in rows])
     return G**2 * gradients.reshape(gamma.shape)
@@ -81,7 +83,7 @@ def last_iterate_tuned(eta: ArrayLike, *, D: float, G: float) -> tuple[Any, Any]
     Raises:
         InputError: as `last_iterate`, or all steps are zero.
     """
-    eta = step_sizes("last_iterate_tuned", eta)
+    eta = steps("eta", eta)
     D, G = distance("last_iterate_tuned", D), one_norm("last_iterate_tuned", G)
     rows = eta.reshape(-1, eta.shape[-1])
     a, w = np.array([_sums(row.tolist())[:2] for row in rows]).T.reshape(2, *eta.shape[:-1])

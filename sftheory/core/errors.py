@@ -78,9 +78,9 @@ def count(what: str, value: Any) -> int:
 
 
 def _first(array: NDArray[np.float64], bad: NDArray[np.bool_]) -> str:
-    place = tuple(int(i) for i in np.argwhere(bad)[0])
-    row = f" of row {place[:-1] if len(place) > 2 else place[0]}" if len(place) > 1 else ""
-    return f"has {array[place]:g} at step {place[-1] + 1}{row}"
+    place = list(np.argwhere(bad)[0].tolist())
+    row = f" of row {place[0] if len(place) == 2 else place[:-1]}" if len(place) > 1 else ""
+    return f"has {array[tuple(place)]:g} at step {place[-1] + 1}{row}"
 
 
 _MEANING = {

@@ -16,9 +16,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sftheory.core.errors import nearest
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -86,11 +88,11 @@ class Registry:
         tex: str = "",
         example: Any = None,
         **facts: Any,
-    ) -> Callable[[Any], Any]:
+    ) -> Callable[[T], T]:
         """Decorator that enters a class or function under `name` (default: from its own name)."""
 
-        def enter(thing: Any) -> Any:
-            key = name or key_of(thing.__name__)
+        def enter(thing: T) -> T:
+            key = name or key_of(thing.__name__)  # pyright: ignore[reportAttributeAccessIssue]
             self._entries[key] = Entry(key, thing, ref, tex, example, facts)
             return thing
 
@@ -113,7 +115,9 @@ class Registry:
 
     def summaries(self) -> dict[str, str]:
         """Name and first docstring line of every entry, without importing any."""
-        return {item.name: item.summary for item in self.listings if item.name}
+        return {
+            item.name: item.summary for item in sorted(self.listings, key=_by_name) if item.name
+        }
 
     def names(self) -> list[str]:
         """The names of all entries."""
@@ -155,6 +159,10 @@ class Registry:
     def symbols(self) -> list[str]:
         """`__dir__` of the package: its public classes and functions."""
         return sorted({item.symbol for item in self.listings})
+
+
+def _by_name(item: Listing) -> str:
+    return item.name or ""
 
 
 def _fold(name: str) -> str:

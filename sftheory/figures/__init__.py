@@ -17,7 +17,6 @@ _NAMES = {
     "Figure": "sftheory.figures.base",
     "reproduce": "sftheory.figures.output",
 }
-__all__ = ["FIGURES", "Curve", "Data", "Figure", "reproduce"]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

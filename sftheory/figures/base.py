@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """One drawn line or set of points: y against x, with a band from low to high if there is one."""
+    """One drawn line or set of points: y against x, and a band from low to high if given."""
 
     panel: str
     series: str

@@ -8,6 +8,7 @@ from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -38,7 +39,7 @@ STYLE: dict[str, dict[str, Any]] = {
 def style(dark: bool = False) -> Iterator[None]:
     """The project's settings for everything drawn and saved inside."""
     ink, paper = ("#E8E8E8", "#14171C") if dark else ("#1A1A1A", "#FFFFFF")
-    settings = {
+    settings: dict[Any, Any] = {
         "figure.facecolor": paper,
         "axes.facecolor": paper,
         "savefig.facecolor": paper,
@@ -54,7 +55,7 @@ def style(dark: bool = False) -> Iterator[None]:
         "axes.grid": True,
         "axes.spines.top": False,
         "axes.spines.right": False,
-        "axes.prop_cycle": mpl.cycler(color=DARK if dark else LIGHT),
+        "axes.prop_cycle": cycler(color=DARK if dark else LIGHT),
         "axes.titlesize": 9,
         "axes.labelsize": 8.5,
         "font.size": 8.5,

@@ -70,6 +70,7 @@ def average(
     Args:
         gamma: (..., N), >= 0.
         weights: "uniform", "polynomial" (t^power) or "gamma" (gamma_t^power).
+        power: that exponent.
         start_counts: see the module's docstring.
         last_weight: w_{N+1} where the start counts; None repeats w_N of weights made from gamma.
 

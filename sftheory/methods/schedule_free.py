@@ -17,7 +17,7 @@ from sftheory.methods.base import Method, average, coefficients, in_unit, with_l
 @METHODS.register(
     ref="defazio2024",
     tex=r"\beta_t = \beta, \quad c_t = w_{t+1} / \textstyle\sum_{i \leq t+1} w_i, \quad"
-    r"w_t = t^r (\max_{i \leq t} \gamma_i)^p",
+    r" w_t = t^r (\max_{i \leq t} \gamma_i)^p",
 )
 @dataclass(frozen=True)
 class ScheduleFree(Method):

@@ -42,9 +42,9 @@ class SchaippExample(Problem):
     @cached_property
     def _data(self) -> tuple[Float32, Float32, Float32]:
         torch_cpu = TorchCPU(seed=0)
-        X = np.float32(2) * torch_cpu.rand(20, 2) - np.float32(1)
+        X = (2 * torch_cpu.rand(20, 2) - 1).astype(np.float32)
         w = torch_cpu.randn(1, 2)
-        w = w * (np.float32(5) / np.linalg.norm(w))
+        w = (w * (np.float32(5) / np.linalg.norm(w))).astype(np.float32)
         return X, (X @ w.T)[:, 0], w[0]
 
     @property

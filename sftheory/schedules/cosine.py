@@ -14,7 +14,7 @@ from sftheory.schedules.base import Schedule, Steps
 @SCHEDULES.register(
     ref="loshchilov2017",
     tex=r"\eta_k = \varphi + \tfrac{1 - \varphi}{2} (1 + \cos \pi u), \quad"
-    r"u = (k - 1) / M, \quad M = \lfloor m (N + 1) \rfloor - 1",
+    r" u = (k - 1) / M, \quad M = \lfloor m (N + 1) \rfloor - 1",
 )
 @dataclass(frozen=True)
 class Cosine(Schedule):

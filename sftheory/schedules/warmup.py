@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -29,7 +29,7 @@ class Warmup(Schedule):
         InputError: neither or both of steps and fraction are given, or one is out of range.
     """
 
-    inner: Schedule = Constant()
+    inner: Schedule = field(default_factory=Constant)
     steps: int | None = None
     fraction: float | None = None
 

@@ -17,7 +17,7 @@ Shape = Literal["linear", "1-sqrt", "cosine", "exponential"]
 @SCHEDULES.register(
     ref="hagele2024",
     tex=r"\eta_k = 1 \text{ on the plateau, then } s(j / K),\ j = 1, \dots, K - 1, \quad"
-    r"K = \min(\lfloor c (N + 1) \rfloor, N)",
+    r" K = \min(\lfloor c (N + 1) \rfloor, N)",
 )
 @dataclass(frozen=True)
 class WSD(Schedule):

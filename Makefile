@@ -1,0 +1,36 @@
+# Two commands: `make reproduce` draws every figure and checks its claims, `make test` tests all.
+# They need Python >= 3.11, make and a package index, and make .venv when it is missing.
+
+unexport PYTHONDONTWRITEBYTECODE  # every process would compile all of its imports anew
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+QUICK ?=
+export SFTHEORY_DATA ?=
+
+.PHONY: reproduce test setup benchmarks clean
+
+reproduce: $(STAMP)
+	@$(BIN)/sftheory reproduce $(if $(QUICK),--quick)
+
+test: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports --no-logo
+	MPLBACKEND=agg $(BIN)/python -m pytest -n auto --dist loadfile
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all]'
+	touch $(STAMP)
+
+benchmarks: $(STAMP)
+	for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+clean:
+	rm -rf $(VENV) paper_figures/out .pytest_cache .ruff_cache .hypothesis .import_linter_cache

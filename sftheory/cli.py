@@ -1,0 +1,368 @@
+"""The command line: `sftheory list | show | reproduce | bound`, built from the registries."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import dataclasses
+import inspect
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
+
+from sftheory.core.errors import InputError, nearest
+from sftheory.core.registry import Entry, Registry
+
+BARS = "▁▂▃▄▅▆▇█"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status.
+
+    0: done. 1: a claim's outcome differs from what is recorded. 2: bad input, said in one sentence.
+    """
+    parser = _parser()
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        known, words, given = _own_options(parser, words)
+        options = parser.parse_args(words)
+        options.known, options.given = known, given
+        return options.command(options)
+    except InputError as error:
+        print(f"sftheory: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader of a pipe has gone, as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; see {self.prog} --help.")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="sftheory", description="Learning-rate schedules and averaging as data.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+
+    def command(run: Callable[..., int], text: str) -> argparse.ArgumentParser:
+        name = run.__name__.removesuffix("_")
+        sub = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        sub.set_defaults(command=run)
+        sub.add_argument("--json", action="store_true", help="one JSON object, for machines")
+        return sub
+
+    sub = command(list_, "Every registered thing, one line each.")
+    sub.add_argument("kind", nargs="?", help="schedules, methods, problems, bounds or figures")
+    sub = command(show, "One thing with its formula and plot.")
+    sub.add_argument("kind")
+    sub.add_argument("name")
+    sub = command(reproduce, "Make figures with their data and claims, and the page of all.")
+    sub.add_argument("ids", nargs="*", help="figure ids, such as F01; none makes all")
+    sub.add_argument("--quick", action="store_true", help="fewer seeds where a figure is dear")
+    sub.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
+    sub.add_argument("--out", default=None, help="the folder (default: paper_figures/out)")
+    sub = command(bound, "What theory promises for a schedule and a method.")
+    sub.add_argument("name", nargs="?", help="a bound; none takes all that cover the method")
+    sub.add_argument("--schedule", default="linear", help="with its own options, --cooldown 0.2")
+    sub.add_argument("--method", default="last_iterate", help="with its own options, --beta 0.9")
+    sub.add_argument("--steps", type=int, default=400, help="N, the number of gradient steps")
+    sub.add_argument("--peak", type=float, default=None, help="peak step (default: the best)")
+    sub.add_argument("--warmup", type=float, default=None, help="steps, or a fraction below 1")
+    sub.add_argument("--D", type=float, default=1.0, help="distance to a minimiser")
+    sub.add_argument("--G", type=float, default=1.0, help="bound on the subgradient norms")
+    return parser
+
+
+def _own_options(
+    parser: argparse.ArgumentParser, words: list[str]
+) -> tuple[list[str], list[str], dict[str, Any]]:
+    """Split off the options of a schedule or a method, which depend on which one is chosen."""
+    if words[:1] != ["bound"]:
+        return [], words, {}
+    choices = next(a.choices for a in parser._actions if isinstance(a.choices, Mapping))
+    known = {s for action in choices[words[0]]._actions for s in action.option_strings}
+    ours, given = [], {}
+    rest = iter(part for word in words for part in _split(word))
+    for word in rest:
+        if not word.startswith("--") or word in known:
+            ours.append(word)
+            continue
+        value = next(rest, None)
+        if value is None:
+            raise InputError(f"{word} needs a value; write {word} VALUE.")
+        given[word[2:].replace("-", "_")] = _literal(value)
+    return sorted(known), ours, given
+
+
+def registries() -> dict[str, Registry]:
+    """Every registry by the name of its kind, in the plural."""
+    from sftheory.bounds import BOUNDS
+    from sftheory.figures import FIGURES
+    from sftheory.methods import METHODS
+    from sftheory.problems import PROBLEMS
+    from sftheory.schedules import SCHEDULES
+
+    return {f"{r.kind}s": r for r in (SCHEDULES, METHODS, PROBLEMS, BOUNDS, FIGURES)}
+
+
+def _registry(kind: str) -> Registry:
+    known = registries()
+    name = kind.lower()
+    if name not in known and f"{name}s" not in known:
+        raise nearest("kind", kind, known)
+    return known.get(name) or known[f"{name}s"]
+
+
+def list_(options: argparse.Namespace) -> int:
+    """`sftheory list`: names and summaries, read from the source text, nothing imported."""
+    chosen = [_registry(options.kind)] if options.kind else list(registries().values())
+    summaries = {f"{r.kind}s": r.summaries() for r in chosen}
+    if options.json:
+        print(json.dumps(summaries, indent=1, ensure_ascii=False))
+        return 0
+    table = _table("kind", "name", "")
+    for kind, entries in summaries.items():
+        for i, (name, summary) in enumerate(entries.items()):
+            table.add_row(kind if i == 0 else "", name, summary, end_section=i == len(entries) - 1)
+    _print(table)
+    return 0
+
+
+def show(options: argparse.Namespace) -> int:
+    """`sftheory show KIND NAME`: formula, source, docstring, and a plot where there is one."""
+    registry = _registry(options.kind)
+    entry = registry[options.name]
+    facts = _describe(registry.kind, entry)
+    if options.json:
+        print(json.dumps(facts, indent=1, ensure_ascii=False))
+        return 0
+    parameters = inspect.signature(entry.object).parameters.values()
+    shown = ", ".join(
+        p.name if p.default is p.empty else f"{p.name}={p.default!r}" for p in parameters
+    )
+    lines = [f"{registry.kind} {entry.name}({shown})", ""]
+    lines += [f"formula   {entry.tex}"] if entry.tex else []
+    lines += [f"source    {entry.ref}"] if entry.ref else []
+    for name in ("attained", "constants"):
+        lines += [f"{name:<9} {facts[name]}"] if facts.get(name) else []
+    for name, values in facts["plot"].items():
+        lines += [f"{name:<9} {_spark(values)}"]
+    lines += ["", inspect.getdoc(entry.object) or ""]
+    print("\n".join(lines))
+    return 0
+
+
+def _describe(kind: str, entry: Entry) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "kind": kind,
+        "name": entry.name,
+        "formula": entry.tex,
+        "source": entry.ref,
+        "doc": inspect.getdoc(entry.object),
+        "plot": {},
+    }
+    if kind == "schedule":
+        facts["plot"] = {"N = 60": entry.make(60)(60).tolist()}
+    elif kind == "method" and hasattr(entry.object, "tableau"):
+        import numpy as np
+
+        tableau = entry.make().tableau(np.ones(60))
+        facts["plot"] = {
+            "beta": tableau.beta.tolist(),
+            "c": tableau.c.tolist(),
+            "effective": tableau.effective_schedule().tolist(),
+        }
+    elif kind == "problem":
+        problem = entry.make()
+        known = {name: getattr(problem, name) for name in ("D", "G", "L", "mu", "f_star")}
+        facts["constants"] = ", ".join(
+            f"{name} = {value:.6g}" for name, value in known.items() if value is not None
+        )
+    elif kind == "bound":
+        facts["attained"] = (entry.facts or {}).get("attained", "")
+    return facts
+
+
+def _spark(values: Sequence[float]) -> str:
+    """Values as bars from 0 to the largest."""
+    top = max(max(values), 1e-300)
+    return "".join(BARS[min(7, int(8 * value / top))] for value in values) + f"  max {top:.3g}"
+
+
+def reproduce(options: argparse.Namespace) -> int:
+    """`sftheory reproduce`: the main job."""
+    from sftheory.figures.output import DEFAULT_OUT
+    from sftheory.figures.output import reproduce as make
+
+    out = options.out or DEFAULT_OUT
+    kwargs = {"out": out, "quick": options.quick, "jobs": options.jobs}
+    if options.json:
+        manifests = make(options.ids, **kwargs)
+        claims = [claim for manifest in manifests for claim in manifest["claims"]]
+        figures = [{k: v for k, v in m.items() if k != "claims"} for m in manifests]
+        print(json.dumps({"claims": claims, "figures": figures}, indent=1, ensure_ascii=False))
+    else:
+        manifests = _with_progress(make, options.ids, kwargs)
+        _print_claims(manifests)
+        print(f"Look at {os.path.join(out, 'index.html')}")
+    return 0 if all(manifest["as_recorded"] for manifest in manifests) else 1
+
+
+def _with_progress(make: Callable[..., Any], ids: list[str], kwargs: dict[str, Any]) -> Any:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    from sftheory.figures import FIGURES
+
+    columns = (
+        TextColumn("figures"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[last]}"),
+    )
+    with Progress(*columns, transient=True) as bar:
+        task = bar.add_task("figures", total=len(set(ids)) or len(FIGURES.names()), last="")
+        return make(ids, **kwargs, progress=lambda m: bar.update(task, advance=1, last=m["figure"]))
+
+
+def _print_claims(manifests: list[dict[str, Any]]) -> None:
+    table = _table("", "claim", "paper", "here", "outcome")
+    for manifest in manifests:
+        for i, claim in enumerate(manifest["claims"]):
+            sign = {"==": "=", "<=": "≤", ">=": "≥", "in": "in"}[claim["relation"]]
+            holds = claim["holds"] == (claim["known_failure"] is None)
+            outcome = "holds" if claim["holds"] else "fails"
+            mark = f"[{'green' if claim['holds'] else 'yellow' if holds else 'red'}]{outcome}"
+            mark += "" if claim["known_failure"] is None else ", recorded"
+            table.add_row(
+                manifest["figure"] if i == 0 else "",
+                claim["statement"],
+                f"{sign} {_short(claim['expected'])}",
+                _short(claim["computed"]),
+                mark,
+                end_section=i == len(manifest["claims"]) - 1,
+            )
+    _print(table)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(_short(v) for v in value)
+    return value if isinstance(value, str) else f"{value:.5g}"
+
+
+def bound(options: argparse.Namespace) -> int:
+    """`sftheory bound`: evaluate bounds for a schedule and a method by name."""
+    from sftheory import bounds as package
+    from sftheory.bounds.base import covers, not_covered
+
+    known = registries()
+    schedules, methods, bounds = known["schedules"], known["methods"], known["bounds"]
+    given = options.given
+    schedule = _build(schedules, options.schedule, given)
+    method = _build(methods, options.method, given)
+    if given:
+        own = _fields(schedule) + _fields(method)
+        raise nearest("option", f"--{next(iter(given))}", [*own, *options.known])
+    if not hasattr(method, "tableau"):
+        raise InputError(
+            f"Steps of {options.method} depend on the run, so no bound holds beforehand; "
+            f"use bounds.certificate(traj) after a run."
+        )
+    if options.warmup is not None:
+        length = {"fraction": options.warmup}
+        if options.warmup >= 1:
+            length = {"steps": int(options.warmup)}
+        schedule = schedules["warmup"].object(schedule, **length)
+    eta = schedule(options.steps)
+    shape = method.tableau(eta)
+    chosen = [bounds[options.name].name] if options.name else bounds.names()
+    rows = []
+    for name in chosen:
+        if not covers(name, shape):
+            if options.name:
+                raise not_covered(name, shape)
+            continue
+        facts = bounds[name].facts or {}
+        if options.peak is None:
+            peak, value = getattr(package, facts["tuned"])(eta, D=options.D, G=options.G)
+        else:
+            peak = options.peak
+            value = bounds[name].object(method.tableau(peak * eta), D=options.D, G=options.G)
+        scaled = value * math.sqrt(options.steps + 1) / (options.D * options.G)
+        rows.append({"bound": name, "peak": float(peak), "value": float(value), "scaled": scaled})
+    if not rows:
+        raise InputError(
+            f"No bound covers {options.method} with these weights; "
+            f"use bounds.certificate(traj) after a run."
+        )
+    minimax = options.D * options.G / math.sqrt(options.steps + 1)
+    if options.json:
+        facts = {"schedule": repr(schedule), "method": repr(method), "steps": options.steps}
+        facts |= {"D": options.D, "G": options.G, "minimax": minimax, "bounds": rows}
+        print(json.dumps(facts, indent=1))
+        return 0
+    table = _table("bound", "peak", "f(x) - f* <=", "× sqrt(N+1) / (D G)")
+    for row in rows:
+        table.add_row(row["bound"], *(f"{row[k]:.6g}" for k in ("peak", "value", "scaled")))
+    print(f"{method} with {schedule}, N = {options.steps}, D = {options.D:g}, G = {options.G:g}")
+    _print(table)
+    print(f"No method with N subgradients can promise less than {minimax:.6g}.")
+    return 0
+
+
+def _split(word: str) -> list[str]:
+    return word.split("=", 1) if word.startswith("--") and "=" in word else [word]
+
+
+def _literal(text: str) -> Any:
+    if text.lower() in ("true", "false", "none"):
+        return {"true": True, "false": False, "none": None}[text.lower()]
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _build(registry: Registry, name: str, given: dict[str, Any]) -> Any:
+    """An entry's instance from the options that name its fields; those are taken out of `given`."""
+    cls = registry[name].object
+    names = [f.name for f in dataclasses.fields(cls) if f.init]
+    kwargs = {field: given.pop(field) for field in names if field in given}
+    try:
+        return cls(**kwargs)
+    except TypeError:
+        raise InputError(
+            f"{registry.kind} {name!r} cannot be built from {kwargs or 'no options'} on the "
+            f"command line; its options are {', '.join(f'--{n}' for n in names)}."
+        ) from None
+
+
+def _fields(thing: Any) -> list[str]:
+    return [f"--{field.name}" for field in dataclasses.fields(thing)]
+
+
+def _table(*heads: str) -> Any:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for head in heads:
+        table.add_column(head, overflow="fold")
+    return table
+
+
+def _print(table: Any) -> None:
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else 140
+    Console(width=width, highlight=False).print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
