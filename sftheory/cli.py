@@ -215,6 +215,7 @@ def reproduce(options: argparse.Namespace) -> int:
 
 
 def _with_progress(make: Callable[..., Any], ids: list[str], kwargs: dict[str, Any]) -> Any:
+    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from sftheory.figures import FIGURES
@@ -225,7 +226,10 @@ def _with_progress(make: Callable[..., Any], ids: list[str], kwargs: dict[str, A
         MofNCompleteColumn(),
         TextColumn("{task.fields[last]}"),
     )
-    with Progress(*columns, transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
         task = bar.add_task("figures", total=len(set(ids)) or len(FIGURES.names()), last="")
         return make(ids, **kwargs, progress=lambda m: bar.update(task, advance=1, last=m["figure"]))
 

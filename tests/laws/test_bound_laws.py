@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sftheory import bounds
 from sftheory.bounds import BOUNDS, last_iterate
 from sftheory.core.errors import InputError
 from sftheory.methods import (
@@ -151,11 +152,11 @@ every_shape = pytest.mark.parametrize("shape", SHAPES, ids=repr)
 def test_a_tableau_stands_for_its_steps_where_the_bound_covers_it(entry, method, shape):
     tab, D, G = method.tableau(0.2 * shape(6)), 2.0, 0.5
     if entry.facts["covers"](tab):
-        value = entry.facts["at"](tab, D, G)
+        value = entry.object(tab, D=D, G=G)
         assert D * G / np.sqrt(7) * (1 - 1e-12) <= value < np.inf
         if entry in STEP_BOUNDS:
-            assert entry.object(tab, D=D, G=G) == value == entry.object(tab.gamma, D=D, G=G)
-    elif entry in STEP_BOUNDS:
+            assert value == entry.object(tab.gamma, D=D, G=G)
+    else:
         with pytest.raises(InputError, match=f"bounds.{entry.name} does not cover this method"):
             entry.object(tab, D=D, G=G)
 
@@ -166,8 +167,8 @@ def test_a_tuned_step_has_the_least_value_of_its_shape(entry, shape):
     eta, D, G = shape(6), 2.0, 0.5
     covered = [m for m in MADE if entry.facts["covers"](m.tableau(eta))]
     for method in covered:
-        base, value = entry.facts["tuned"](eta, D, G)
-        at = [entry.facts["at"](method.tableau(a * base * eta), D, G) for a in (0.8, 1, 1.25)]
+        base, value = getattr(bounds, entry.facts["tuned"])(eta, D=D, G=G)
+        at = [entry.object(method.tableau(a * base * eta), D=D, G=G) for a in (0.8, 1, 1.25)]
         assert at[1] == pytest.approx(value, rel=1e-9)  # the free entry is tuned by iteration
         assert min(at[0], at[2]) > value
     assert covered or entry.name == "schedule_free"  # which covers constant steps alone

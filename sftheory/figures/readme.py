@@ -1,0 +1,61 @@
+"""The README's table of what is reproduced, written from the claims.
+
+`python -m sftheory.figures.readme README.md paper_figures/out` rewrites what stands between the two
+markers; one row for each figure, its first claim.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from sftheory.core.errors import InputError
+
+BEGIN, END = "<!-- claims: begin -->", "<!-- claims: end -->"
+HEAD = ["figure", "claim", "source", "paper", "here", "claims that hold"]
+
+
+def table(manifests: list[dict[str, Any]]) -> str:
+    """The rows as Markdown, in the order of the figures' ids."""
+    lines = ["| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
+    for manifest in sorted(manifests, key=lambda m: m["figure"]):
+        claims = manifest["claims"]
+        first = claims[0]
+        sign = {"==": "=", "<=": "≤", ">=": "≥", "in": "in"}[first["relation"]]
+        held = sum(claim["holds"] for claim in claims)
+        cells = [
+            manifest["figure"],
+            first["statement"].replace("|", "\\|"),
+            first["source"],
+            f"{sign} {first['expected']:.5g}",
+            f"{first['computed']:.5g}",
+            f"{held} of {len(claims)}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def rewrite(text: str, manifests: list[dict[str, Any]]) -> str:
+    """`text` with the table between its markers replaced.
+
+    Raises:
+        InputError: the markers are missing.
+    """
+    if BEGIN not in text or END not in text:
+        raise InputError(f"The file has no lines {BEGIN} and {END}; add them where the table goes.")
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n{table(manifests)}\n{END}{after}"
+
+
+def main(readme: str, folder: str) -> None:
+    """Rewrite the file in place from the manifests of the folder."""
+    manifests = [json.loads(f.read_text(encoding="utf-8")) for f in Path(folder).glob("*.json")]
+    path = Path(readme)
+    path.write_text(rewrite(path.read_text(encoding="utf-8"), manifests), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
