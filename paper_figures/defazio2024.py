@@ -102,7 +102,7 @@ class GradientContributions(Figure):
                 data.values["linear decay"],
                 "<=",
                 1e-12,
-                source="defazio2024, sec. 3",
+                source="defazio2024, Thm. 2 with w = 1",
             ),
         ]
 
@@ -195,7 +195,7 @@ class LipschitzProblem(Figure):
                 v["gain"],
                 ">=",
                 0,
-                source="defazio2024, Fig. 1, in spirit",
+                source="this project",
             ),
             *(
                 Claim(

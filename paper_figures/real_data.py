@@ -140,7 +140,7 @@ class LogisticRegressions(Figure):
                 ratios("last iterate, linear decay", "quarter").max(),
                 "<=",
                 1,
-                source="defazio2024, Fig. 1",
+                source="defazio2024, any stopping time",
                 known_failure=ANYTIME_FAILS,
             ),
             Claim(

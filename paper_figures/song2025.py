@@ -138,7 +138,7 @@ class RiverTrajectories(Figure):
                 v["refined d(x) 0.1"],
                 "<=",
                 0.02,
-                source="song2025, sec. 5",
+                source="song2025, refined method",
             ),
             Claim(
                 "F12-downstream",

@@ -51,7 +51,7 @@ class Unknown(p.Quadratic):
 
 @every_controller
 def test_an_unknown_f_star_is_asked_for(entry):
-    with pytest.raises(InputError, match="needs f_star, the least value of f, .* pass f_star="):
+    with pytest.raises(InputError, match=r"needs f_star, the least value of f, .* pass f_star="):
         run(Unknown(), entry.make(), steps=5)
     given = run(Unknown(), entry.object(f_star=0.0), steps=5)
     np.testing.assert_array_equal(given.loss_x, run(p.Quadratic(), entry.make(), steps=5).loss_x)

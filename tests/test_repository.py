@@ -100,11 +100,16 @@ def registered():
 @pytest.mark.usefixtures("registered")
 def test_the_templates_of_the_guide_work(monkeypatch):
     assert load("schedule", monkeypatch).LateCosine()(4).shape == (4,)
-    assert isinstance(load("method", monkeypatch).AverageWithoutStart().tableau([0.1, 0.1]), Tableau)
+    assert isinstance(
+        load("method", monkeypatch).AverageWithoutStart().tableau([0.1, 0.1]), Tableau
+    )
     norm = load("problem", monkeypatch).Norm()
     traj = sftheory.run(norm, sftheory.methods.LastIterate().tableau([0.5] * 20))
     assert traj.gap_x[0, -1] <= sftheory.bounds.last_iterate([0.5] * 20, D=norm.D, G=norm.G)
-    assert load("bound", monkeypatch).distance_bound(np.ones((2, 3)), D=1, G=1).tolist() == [4.0, 4.0]
+    assert load("bound", monkeypatch).distance_bound(np.ones((2, 3)), D=1, G=1).tolist() == [
+        4.0,
+        4.0,
+    ]
     figure = load("figure", monkeypatch).MinimaxValue()
     assert all(claim.holds for claim in figure.claims(figure.data()))
     guide = (ROOT / "docs/adding.md").read_text()

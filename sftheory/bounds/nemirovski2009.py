@@ -46,7 +46,7 @@ def averaged(
     Raises:
         InputError: a step is negative, all are zero, or a constant is missing.
 
-    References: nemirovski2009, eq. 2.18 [number recalled].
+    References: nemirovski2009.
 
     Example:
         >>> round(averaged([0.5] * 3, D=1, G=1), 9)  # 1 / sqrt(3 + 1)

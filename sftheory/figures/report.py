@@ -6,6 +6,7 @@ import base64
 import html
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,7 +27,7 @@ nav a { border: 1px solid var(--line); border-radius: 1rem; padding: .12rem .7re
   text-decoration: none; font-size: .88rem; }
 section { background: var(--card); border: 1px solid var(--line); border-radius: .6rem;
   padding: 1rem; margin: 0 0 1.4rem; }
-img { width: 100%; height: auto; border-radius: .3rem; display: block; margin: .5rem 0; }
+img { max-width: 100%; height: auto; border-radius: .3rem; display: block; margin: .5rem 0; }
 .table { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: .86rem; }
 th, td { text-align: left; vertical-align: top; padding: .34rem .6rem .34rem 0;
   border-top: 1px solid var(--line); } th { color: var(--soft); font-weight: 600; border: 0; }
@@ -36,7 +37,8 @@ td.verdict { font-weight: 600; white-space: nowrap; }
 .reason { font-weight: 400; white-space: normal; display: block; max-width: 26rem; }
 @media (max-width: 40rem) { thead { display: none; }
   tr { display: block; border-top: 1px solid var(--line); padding: .4rem 0; }
-  td { display: block; border: 0; padding: .05rem 0; } td[data-label]::before {
+  td { display: block; border: 0; padding: .05rem 0; }
+  td.n { display: inline-block; padding-right: .9rem; } td[data-label]::before {
     content: attr(data-label) ": "; color: var(--soft); font-weight: 400; } }
 """
 
@@ -101,16 +103,19 @@ def _section(manifest: dict[str, Any], folder: Path) -> str:
 
 
 def _picture(name: str, title: str, folder: Path) -> str:
-    light, dark = (_embedded(folder / f"{name}.{end}") for end in ("png", "dark.png"))
+    files = [folder / f"{name}.{end}" for end in ("png", "dark.png")]
+    light, dark = (_embedded(file.read_bytes()) for file in files)
     alt = html.escape(title, quote=True)
+    # a PNG's width stands at byte 16; three quarters of it keeps text at the size of the page's
+    width = int.from_bytes(files[0].read_bytes()[16:20], "big") * 3 // 4
     return (
         f'<picture><source srcset="{dark}" media="(prefers-color-scheme: dark)">'
-        f'<img src="{light}" alt="{alt}"></picture>'
+        f'<img src="{light}" alt="{alt}" width="{width}"></picture>'
     )
 
 
-def _embedded(file: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(file.read_bytes()).decode()
+def _embedded(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
 def _row(claim: dict[str, Any]) -> str:
@@ -119,7 +124,7 @@ def _row(claim: dict[str, Any]) -> str:
     reason = f'<span class="reason soft">{html.escape(reason)}</span>' if reason else ""
     cells = [
         ("Claim", "", html.escape(claim["statement"])),
-        ("Source", "", html.escape(claim["source"])),
+        ("Source", "", re.sub(r"(Thm|Fig)\. ", r"\1.&nbsp;", html.escape(claim["source"]))),
         ("Paper", "n", html.escape(_expected(claim))),
         ("Here", "n", _number(claim["computed"])),
         ("Tolerance", "n", _number(claim["tolerance"]) if claim["tolerance"] else "exact"),

@@ -21,7 +21,7 @@ class Cosine(Schedule):
     """Half a cosine from 1 towards `final`.
 
     `cycles` m stretches the half wave to m times the run, so that m > 1 stops before it is over:
-    the mismatch of a cosine that was planned for a longer run (schaipp2025, Fig. 8).
+    the mismatch of a cosine that was planned for a longer run (schaipp2025).
 
     Raises:
         InputError: final outside [0, 1] or cycles < 1.

@@ -36,5 +36,5 @@ class MinimaxValue(Figure):
         y = np.asarray(data.panel("value")["linear"].y)
         worst = float(np.abs(y - 1).max())
         return [
-            Claim("T01-minimax", "Distance from 1", worst, "<=", 1e-12, source="zamani2023, Thm. 3")
+            Claim("T01-minimax", "Distance from 1", worst, "<=", 1e-12, source="zamani2023")
         ]
