@@ -189,7 +189,9 @@ def _resolve(method: Any, steps: int | None) -> tuple[Tableau, Any]:
 
 
 def _seeds(seeds: Any) -> tuple[int, ...]:
-    chosen = list(range(count("seeds", seeds))) if isinstance(seeds, int) else list(seeds)
+    chosen = (
+        list(range(count("seeds", seeds))) if isinstance(seeds, (int, np.integer)) else list(seeds)
+    )
     if not chosen or not all(isinstance(s, (int, np.integer)) and s >= 0 for s in chosen):
         raise InputError(f"seeds must be how many, or a list of numbers >= 0, but got {seeds!r}.")
     return tuple(int(s) for s in chosen)

@@ -115,7 +115,7 @@ def test_record_chooses_steps_and_points():
     whole = run(problem, tab, seeds=2, record="all")
     losses = run(problem, tab, seeds=2)
     assert (losses.x, losses.y, losses.z) == (None, None, None)
-    some = run(problem, tab, seeds=2, record=[N, 0, 7, 7])
+    some = run(problem, tab, seeds=2, record=np.array([N, 0, 7, 7]))
     assert some.step.tolist() == [0, 7, N]
     for name in (*LOSSES, "certificate"):
         np.testing.assert_array_equal(getattr(losses, name), getattr(whole, name))
@@ -123,6 +123,10 @@ def test_record_chooses_steps_and_points():
     for name in POINTS:
         chosen = getattr(whole, name)[..., [0, 7, N], :]
         np.testing.assert_array_equal(getattr(some, name), chosen)
+
+
+def test_a_numpy_integer_says_how_many_seeds():
+    assert run(p.Quadratic(), STACK[0], seeds=np.int64(2)).seeds == (0, 1)
 
 
 def test_a_run_that_overflows_is_marked_and_leaves_the_others_as_they_are():

@@ -175,7 +175,7 @@ def online_to_batch_run(traj: Trajectory, *, horizons: Literal["all"] | None = N
 
     References: defazio2024, Thm. 2 [number recalled].
     """
-    return _horizon(_needs("online_to_batch_run", traj, traj.linear_regret, "x_star"), horizons)
+    return _horizon(_needs("online_to_batch_run", traj, "linear_regret", "x_star"), horizons)
 
 
 def certificate(traj: Trajectory, *, horizons: Literal["all"] | None = None) -> Array:
@@ -196,12 +196,13 @@ def certificate(traj: Trajectory, *, horizons: Literal["all"] | None = None) -> 
 
     References: defazio2024, App. C; the form with known f* and the proof are in docs/theory.
     """
-    return _horizon(_needs("certificate", traj, traj.certificate, "f_star"), horizons)
+    return _horizon(_needs("certificate", traj, "certificate", "f_star"), horizons)
 
 
-def _needs(bound: str, traj: Any, sums: Array | None, what: str) -> Array:
+def _needs(bound: str, traj: Any, name: str, what: str) -> Array:
     if not isinstance(traj, Trajectory):
         raise InputError(f"bounds.{bound} reads a run: pass the Trajectory that run() returned.")
+    sums = getattr(traj, name)
     if sums is None and not traj.convex:
         raise InputError(f"bounds.{bound} needs a convex problem, and {traj.problem} is not.")
     if sums is None:

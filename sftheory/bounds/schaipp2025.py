@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -65,9 +66,8 @@ def omega(
         >>> bool(1.95 < 20 * omega(eta[:-1], D=1, G=1, last=eta[-1]) < 2.02)
         True
     """
-    gamma = step_sizes("omega", gamma)
-    N = gamma.shape[-1]
-    D, G = distance("omega", D), gradient_norms("omega", G, N)
+    gamma, G = _batched("omega", step_sizes("omega", gamma), G)
+    D = distance("omega", D)
     if horizons is not None:
         if horizons != "all":
             raise InputError(f"horizons is None or 'all', not {horizons!r}.")
@@ -92,8 +92,8 @@ def omega_terms(
     Raises:
         InputError: as `omega`.
     """
-    gamma = step_sizes("omega", gamma)
-    D, G = distance("omega_terms", D), gradient_norms("omega_terms", G, gamma.shape[-1])
+    gamma, G = _batched("omega_terms", step_sizes("omega", gamma), G)
+    D = distance("omega_terms", D)
     tau = _best_last(gamma, D, G) if last is None else _given(last)
     eta = np.concatenate([gamma, np.broadcast_to(tau, gamma.shape[:-1])[..., None]], axis=-1)
     B, Gamma = suffix_sums(eta), suffix_sums(eta**2 * G**2)
@@ -131,19 +131,23 @@ def omega_tuned(
     eta = steps("eta", eta)
     if (eta.max(axis=-1) == 0).any():
         raise InputError("bounds.omega_tuned needs a positive step; all of eta are zero.")
-    D, G = distance("omega_tuned", D), gradient_norms("omega_tuned", G, eta.shape[-1])
+    eta, G = _batched("omega_tuned", eta, G)
+    D = distance("omega_tuned", D)
     if last is not None:
         b, v = _parts(eta, D, G, _given(last))
         return number(np.sqrt(b / v)), number(2 * np.sqrt(b * v))
-    tau = eta.max(axis=-1)  # of the shape; then each in turn, on a jointly convex function
-    base, value = np.inf, np.inf
-    for _ in range(500):
-        b, v = _parts(eta, D, G, tau)
-        base, before, value = np.sqrt(b / v), value, 2 * np.sqrt(b * v)
-        if (np.abs(before - value) <= 1e-15 * value).all():
-            break
-        tau = _best_last(base[..., None] * eta, D, G) / base
-    return number(base), number(value)
+    b, v = _parts(eta, D, G, _best_last_tuned(eta, G))
+    return number(np.sqrt(b / v)), number(2 * np.sqrt(b * v))
+
+
+def _batched(bound: str, gamma: Array, G: Any) -> tuple[Array, Array]:
+    """Steps (..., N) and norms (..., N + 1) with the same batch axes."""
+    G = gradient_norms(bound, G, gamma.shape[-1])
+    batch = np.broadcast_shapes(gamma.shape[:-1], G.shape[:-1])
+    return (
+        np.broadcast_to(gamma, (*batch, gamma.shape[-1])),
+        np.broadcast_to(G, (*batch, G.shape[-1])),
+    )
 
 
 def _given(last: Any) -> Array:
@@ -152,32 +156,64 @@ def _given(last: Any) -> Array:
 
 def _parts(gamma: Array, D: float, G: Array, tau: Array) -> tuple[Array, Array]:
     """(b, v): the term with D and the two others; a step of zero adds nothing."""
+    S, after = _sums(gamma)
+    noise = (gamma**2 * G[..., :-1] ** 2 / (after + tau[..., None])).sum(axis=-1)
+    return D**2 / (S + tau) / 2, (noise + tau * G[..., -1] ** 2) / 2
+
+
+def _sums(gamma: Array) -> tuple[Array, Array]:
+    """S_1 and all S_{k+1}."""
     S = suffix_sums(gamma)
-    after = np.concatenate([S[..., 1:], np.zeros_like(S[..., :1])], axis=-1) + tau[..., None]
-    noise = (gamma**2 * G[..., :-1] ** 2 / after).sum(axis=-1) + tau * G[..., -1] ** 2
-    return D**2 / (S[..., 0] + tau) / 2, noise / 2
+    return S[..., 0], np.concatenate([S[..., 1:], np.zeros_like(S[..., :1])], axis=-1)
 
 
 def _best_last(gamma: Array, D: float, G: Array) -> Array:
-    """The tau > 0 that makes Ω least: the root of its increasing, concave derivative.
+    """The tau > 0 that makes Ω least.
 
-    From a point left of the root Newton's iterates of a concave function rise towards it.
+    There (D / (S_1 + tau))² + Σ (gamma_k G_k / (S_{k+1} + tau))² = G_{N+1}².
     """
-    S = suffix_sums(gamma)
-    after = np.concatenate([S[..., 1:], np.zeros_like(S[..., :1])], axis=-1)
-    shifts = np.concatenate([S[..., :1], after], axis=-1)
-    ratios = (
-        np.concatenate(
-            [np.full_like(S[..., :1], D), gamma * np.broadcast_to(G[..., :-1], gamma.shape)],
-            axis=-1,
-        )
-        / G[..., -1:]
-    )
-    tau = np.max(ratios - shifts, axis=-1)  # where the largest term alone balances tau's
+    S, after = _sums(gamma)
+    top = np.full_like(S, D)[..., None]
+    r = np.concatenate([top, gamma * G[..., :-1]], axis=-1) / G[..., -1:]
+    after = np.concatenate([S[..., None], after], axis=-1)
+
+    def excess(tau: Array) -> tuple[Array, Array]:
+        pull = (r / (after + tau)) ** 2
+        return pull.sum(axis=-1) - 1, 2 * (pull / (after + tau)).sum(axis=-1)
+
+    return _rising_newton(excess, start=np.max(r - after, axis=-1))
+
+
+def _best_last_tuned(eta: Array, G: Array) -> Array:
+    """The tau > 0 that makes b v least, the base step being tuned as well.
+
+    There Σ q_k [2 s_k + (S_1 - S_{k+1}) s_k²] = S_1 with s_k = 1 / (S_{k+1} + tau) and
+    q_k = (eta_k G_k / G_{N+1})²: the derivative of log b v is zero.
+    """
+    S, after = _sums(eta)
+    ahead = S[..., None] - after
+    q = (eta * G[..., :-1] / G[..., -1:]) ** 2
+
+    def excess(tau: Array) -> tuple[Array, Array]:
+        s = 1 / (after + tau)
+        value = (q * s * (2 + ahead * s)).sum(axis=-1) - S
+        return value, 2 * (q * s * s * (1 + ahead * s)).sum(axis=-1)
+
+    # a single term balances the right side where q d s² + 2 q s = S; the largest such tau is left
+    with np.errstate(divide="ignore", invalid="ignore"):
+        alone = (q + np.sqrt(q * q + q * ahead * S[..., None])) / S[..., None] - after
+    return _rising_newton(excess, start=np.max(alone, axis=-1))
+
+
+def _rising_newton(excess: Callable[[Array], tuple[Array, Array]], start: Array) -> Array:
+    """The root of a decreasing, convex function of tau from a point left of it.
+
+    Newton's iterates rise to it, so that none passes it and each at the end squares the error.
+    """
+    tau = start
     for _ in range(200):
-        pull = (ratios / (shifts + tau[..., None])) ** 2
-        rise = 2 * (pull / (shifts + tau[..., None])).sum(axis=-1)
-        move = (pull.sum(axis=-1) - 1) / rise
+        value, fall = excess(tau[..., None])
+        move = value / fall
         tau = tau + np.maximum(move, 0)
         if (move <= 1e-15 * tau).all():
             break
@@ -187,10 +223,9 @@ def _best_last(gamma: Array, D: float, G: Array) -> Array:
 def _all_horizons(gamma: Array, D: float, G: Array, last: Any) -> Array:
     N = gamma.shape[-1]
     out = np.empty((*gamma.shape[:-1], N + 1))
-    nothing = gamma[..., :0]
     end = None if last is None else np.broadcast_to(_given(last), gamma.shape[:-1])
     for t in range(N + 1):
-        head = gamma[..., :t] if t else np.concatenate([nothing, np.zeros_like(gamma[..., :1])], -1)
+        head = gamma[..., :t] if t else np.zeros_like(gamma[..., :1])
         norms = G[..., : t + 1] if t else np.repeat(G[..., :1], 2, axis=-1)
         if end is None:
             tau = _best_last(head, D, norms)

@@ -66,9 +66,9 @@ class Tableau:
             shapes = ", ".join(f"{k} {v.shape}" for k, v in parts.items())
             raise InputError(f"The batch axes of {shapes} do not fit; make them equal.") from None
         for name, array in zip(parts, arrays, strict=True):
-            array = array.view()
-            array.flags.writeable = False
-            object.__setattr__(self, name, array)
+            own = array.copy()
+            own.flags.writeable = False
+            object.__setattr__(self, name, own)
 
     @property
     def steps(self) -> int:
@@ -182,6 +182,7 @@ def _coefficients(tableau: Tableau, x1: Any) -> Iterator[tuple[Any, Any, Any]]:
             f"x1 has {x1.ndim} axes but the tableau has {axes} batch axes; "
             f"give x1 the shape (*batch, ...)."
         )
+    x1 = x1 * 1.0  # whole numbers become the floats that the points will be
     like = getattr(x1, "new_tensor", None) or (lambda a: np.asarray(a, dtype=x1.dtype))
     shape = (tableau.steps, *tableau.batch, *(1,) * (x1.ndim - axes))
     return zip(*(like(np.moveaxis(a, -1, 0).reshape(shape)) for a in arrays), strict=True)

@@ -67,10 +67,10 @@ class HillAndRiver(Problem):
     def oracle(self, x: Any, noise: Any = None) -> tuple[Any, Any]:
         h, slope = x[..., 0], self.a * x[..., 0]
         rate = 1 / (1 + x[..., 1])
-        g = np.empty_like(x)
-        g[..., 0] = slope if noise is None else slope + noise
+        g = np.empty_like(x, dtype=slope.dtype)
+        g[..., 0] = slope if noise is None else slope + self.sigma * noise
         g[..., 1] = -self.c0 * rate * rate
         return slope * h / 2 + self.c0 * rate, g
 
     def draw(self, rng: np.random.Generator, steps: int) -> Array:
-        return self.sigma * rng.standard_normal(steps)
+        return rng.standard_normal(steps)

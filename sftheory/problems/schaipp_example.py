@@ -44,8 +44,11 @@ class SchaippExample(Problem):
         torch_cpu = TorchCPU(seed=0)
         X = (2 * torch_cpu.rand(20, 2) - 1).astype(np.float32)
         w = torch_cpu.randn(1, 2)
-        w = (w * (np.float32(5) / np.linalg.norm(w))).astype(np.float32)
-        return X, (X @ w.T)[:, 0], w[0]
+        # torch divides a number by a tensor as reciprocal times number, and takes norms in double
+        w = w[0] * (np.float32(5) * (np.float32(1) / np.float32(np.linalg.norm(w.astype(float)))))
+        # its product fuses the second multiplication with the sum; doubles hold such products
+        y = (X[:, 0] * w[0]).astype(float) + X[:, 1].astype(float) * float(w[1])
+        return X, y.astype(np.float32), w
 
     @property
     def X(self) -> Float32:

@@ -20,6 +20,8 @@ class Schedule(ABC):
     no negative step goes further.
     """
 
+    __array_ufunc__ = None  # an array times a schedule asks the schedule, which refuses
+
     @abstractmethod
     def values(self, N: int) -> Steps:
         """The N values; N >= 1 has been checked."""

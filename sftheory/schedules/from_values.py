@@ -38,7 +38,7 @@ class FromValues(Schedule):
         if isinstance(self.source, (str, os.PathLike)):
             values = _column(os.fspath(self.source), self.column)
         else:
-            values = steps("FromValues", self.source)
+            values = steps("FromValues", self.source).copy()
         if values.ndim != 1:
             raise InputError(f"FromValues needs one value per step, not shape {values.shape}.")
         object.__setattr__(self, "_values", values)
@@ -61,6 +61,8 @@ def _column(path: str, column: str | None) -> Steps:
             rows = [(n, row) for n, row in enumerate(csv.reader(file), start=1) if any(row)]
     except OSError as error:
         raise InputError(f"Cannot read the schedule {path}: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not text; pass a CSV file.") from None
     if not rows:
         raise InputError(f"{path} holds no values; write one value a line.")
     header = None if _is_number(rows[0][1][0]) else [name.strip() for name in rows[0][1]]
@@ -79,6 +81,8 @@ def _column(path: str, column: str | None) -> Steps:
         if at >= len(row) or not _is_number(row[at]):
             found = row[at] if at < len(row) else "nothing"
             raise InputError(f"{path}, line {line}: expected a number but found {found!r}.")
+        if not 0 <= float(row[at]) < np.inf:
+            raise InputError(f"{path}, line {line}: {row[at]} is not a finite value >= 0.")
         values.append(float(row[at]))
     return steps(path, values)
 

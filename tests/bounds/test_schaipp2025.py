@@ -146,6 +146,17 @@ def test_the_tuned_base_and_free_entry_are_the_best_pair(eta, G):
     assert base == pytest.approx(np.exp(found.x[0]), rel=1e-4)  # flat at the minimum
 
 
+@pytest.mark.parametrize("G", [[10.0, 1.0], [10.0, 10.0, 1.0], [30.0, 1.0], [1.0, 30.0]], ids=str)
+def test_the_best_pair_is_found_also_where_the_last_norm_is_another(G):
+    eta, G = np.ones(len(G) - 1), np.array(G)
+
+    def at(u):  # the free entry as a multiple of the steps
+        return omega_tuned(eta, D=1, G=G, last=np.exp(u))[1]
+
+    found = minimize_scalar(at, bracket=(0, 1), tol=1e-10).fun
+    assert omega_tuned(eta, D=1, G=G)[1] <= found * (1 + 1e-6)  # solver
+
+
 @pytest.mark.parametrize("G", [0.5, np.array([1.0, 0.5, 2.0, 1.5, 0.7])], ids=["one", "N + 1"])
 def test_all_horizons_are_the_bounds_of_the_points_on_the_way(G):
     gamma, D = np.array([0.3, 0.2, 0.4, 0.1]), 1.5
@@ -171,18 +182,10 @@ def test_all_horizons_of_a_batch_equal_its_rows_and_a_free_entry_of_zero_bounds_
     assert np.isinf(whole[0, 1]) and np.isfinite(np.delete(whole, 1, axis=1)).all()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "reason"),
-    [
-        ({"last": 0}, "last > 0"),
-        ({"last": -1}, "last > 0"),
-        ({"last": np.nan}, "last > 0"),
-        ({"horizons": "some"}, "None or 'all'"),
-    ],
-)
-def test_arguments_out_of_range_are_refused_with_the_rule(arguments, reason):
-    with pytest.raises(InputError, match=reason):
-        omega([0.1, 0.1], D=1, G=1, **arguments)
+@pytest.mark.parametrize("wrong", [{"last": 0}, {"last": -1}, {"last": np.nan}, {"horizons": "t"}])
+def test_arguments_out_of_range_are_refused_with_the_rule(wrong):
+    with pytest.raises(InputError, match=r"last > 0|horizons is None or 'all'"):
+        omega([0.1, 0.1], D=1, G=1, **wrong)
 
 
 def test_a_shape_without_a_step_cannot_be_tuned():

@@ -25,6 +25,11 @@ def takes_steps(entry):
     return names[0] == "gamma" and {"D", "G"} <= set(names) and "N" not in names
 
 
+def takes_norms(entry):
+    """Whether G may be N + 1 norms."""
+    return "ArrayLike" in str(inspect.signature(entry.object).parameters["G"].annotation)
+
+
 STEP_BOUNDS = [e for e in BOUNDS.load().values() if takes_steps(e)]
 every_bound = pytest.mark.parametrize("entry", STEP_BOUNDS, ids=lambda e: e.name)
 of_the_last_iterate = pytest.mark.parametrize(
@@ -81,6 +86,15 @@ def test_a_batch_equals_its_rows(entry):
     grid = np.stack([ROWS, 3 * ROWS])
     assert bound(grid, D=2.0, G=0.5).shape == (2, 3)
     np.testing.assert_allclose(bound(grid, D=2.0, G=0.5)[0], rows, rtol=1e-12)
+
+
+@pytest.mark.parametrize("entry", [e for e in STEP_BOUNDS if takes_norms(e)], ids=lambda e: e.name)
+def test_norms_of_several_runs_with_the_same_steps_are_a_batch(entry):
+    bound, norms = entry.object, np.array([[1.0, 2.0, 0.5, 1.0, 3.0], [0.2, 0.1, 0.1, 0.3, 0.2]])
+    rows = [bound(ROWS[1], D=2.0, G=G) for G in norms]
+    np.testing.assert_allclose(bound(ROWS[1], D=2.0, G=norms), rows, rtol=1e-12)
+    pairs = [bound(gamma, D=2.0, G=G) for gamma, G in zip(ROWS[:2], norms, strict=True)]
+    np.testing.assert_allclose(bound(ROWS[:2], D=2.0, G=norms), pairs, rtol=1e-12)
 
 
 @every_bound
@@ -161,7 +175,7 @@ def test_a_tableau_stands_for_its_steps_where_the_bound_covers_it(entry, method,
             entry.object(tab, D=D, G=G)
 
 
-@every_covering_bound
+@pytest.mark.parametrize("entry", [e for e in COVERING if "tuned" in e.facts], ids=lambda e: e.name)
 @every_shape
 def test_a_tuned_step_has_the_least_value_of_its_shape(entry, shape):
     eta, D, G = shape(6), 2.0, 0.5

@@ -50,6 +50,14 @@ def test_the_oracle_is_the_value_and_the_subgradient(name):
 
 
 @every_problem
+def test_a_point_of_whole_numbers_is_a_point(name):
+    problem = built(name)
+    x = np.arange(1, len(problem.x1) + 1) % 4
+    for here, there in zip(problem.oracle(x), problem.oracle(x.astype(float)), strict=True):
+        np.testing.assert_allclose(here, there, rtol=1e-12)
+
+
+@every_problem
 def test_a_convex_function_lies_above_its_tangents(name):
     problem = built(name)
     u, v = near_start(problem, 200, spread=2), near_start(problem, 200, spread=2, seed=1)

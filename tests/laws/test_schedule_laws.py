@@ -65,6 +65,14 @@ def test_a_schedule_is_not_scaled_by_anything_but_one_number_from_zero(factor):
         Linear() * factor
 
 
+@pytest.mark.parametrize("peaks", [[0.1, 0.2], [0.1]])
+def test_an_array_of_peaks_times_a_schedule_is_refused_from_either_side(peaks):
+    with pytest.raises((InputError, TypeError)):
+        Linear() * np.array(peaks)
+    with pytest.raises((InputError, TypeError)):
+        np.array(peaks) * Linear()
+
+
 class Wrong(Schedule):
     def __init__(self, *values):
         self.given = values

@@ -125,6 +125,13 @@ def test_an_exponential_average_forgets_by_its_decay():
     np.testing.assert_allclose(x, mean, rtol=1e-12)
 
 
+def test_heavy_ball_gives_constant_steps_a_constant_base_step_and_window():
+    tab = m.HeavyBall(0.9).tableau(np.full(5, 0.2))
+    np.testing.assert_allclose(tab.gamma, 2, rtol=1e-12)
+    np.testing.assert_allclose(tab.c, 0.1, rtol=1e-12)
+    assert (tab.beta == 1).all()
+
+
 def test_gpa_looks_ahead_by_mu_y_and_forgets_by_mu_x():
     tab = m.GPA(mu_y=0.6, mu_x=0.9).tableau(GAMMAS["decay"])
     assert (tab.beta == 0.6).all()

@@ -35,6 +35,4 @@ class MinimaxValue(Figure):
     def claims(self, data: Data) -> list[Claim]:
         y = np.asarray(data.panel("value")["linear"].y)
         worst = float(np.abs(y - 1).max())
-        return [
-            Claim("T01-minimax", "Distance from 1", worst, "<=", 1e-12, source="zamani2023")
-        ]
+        return [Claim("T01-minimax", "Distance from 1", worst, "<=", 1e-12, source="zamani2023")]
