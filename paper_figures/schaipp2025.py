@@ -51,7 +51,7 @@ class BoundBySchedule(Figure):
         for name, schedule in SCHEDULES.items():
             base, value = tuned(schedule(T))
             eta = base * schedule(T)
-            curves.append(Curve("bound", name, t, omega(eta, horizons="all")))
+            curves.append(Curve("bound", name, t[1:], omega(eta, horizons="all")))
             curves.append(Curve("schedule", name, t, eta))
             values[name] = value
         return Data(curves, values)
@@ -252,7 +252,7 @@ class SuddenDrop(Figure):
     """
 
     def data(self, quick: bool = False) -> Data:
-        t = np.arange(1, T + 1)
+        t = np.arange(2, T + 1)
         base, _ = tuned(schedules.WSD()(T))
         along = {
             name: omega(base * shape(T), horizons="all")
@@ -272,7 +272,7 @@ class SuddenDrop(Figure):
         return Data(
             curves,
             {
-                "before": along["WSD 20%"][319],
+                "before": along["WSD 20%"][320 - 2],
                 "after": along["WSD 20%"][-1],
                 "held": along["constant"][-1],
                 "log growth": constant[4000] - constant[400],

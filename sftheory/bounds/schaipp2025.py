@@ -50,10 +50,11 @@ def omega(
         Jointly convex in (gamma, tau). Where it decays to zero it tends to twice the exact value.
     Shapes and units:
         gamma: (..., N), >= 0.  D: > 0.  G: > 0, one or N + 1.  last: tau > 0, (...) or a number;
-        None takes the best. Returns (...), units D G; with horizons="all" (..., N + 1): entry t
-        bounds the point after t steps, with free entry gamma_{t+1} (`last` for t = N), or the best
-        one where last is None. O(N), all horizons O(N²).
-    Index map: a paper's Ω_T over eta_1, ..., eta_T is omega(eta[:-1], last=eta[-1]), T = N + 1.
+        None takes the best. Returns (...), units D G; with horizons="all" (..., N): entry t - 1
+        bounds the point after t steps, with free entry gamma_{t+1}, and `last`, which is then
+        required, for t = N. O(N), all horizons O(N²).
+    Index map: a paper's Ω_T over eta_1, ..., eta_T is omega(eta[:-1], last=eta[-1]), T = N + 1, and
+        with horizons="all" that is Ω_2, ..., Ω_T.
 
     Raises:
         InputError: a step is negative, tau is not positive, or a constant is missing.
@@ -71,6 +72,8 @@ def omega(
     if horizons is not None:
         if horizons != "all":
             raise InputError(f"horizons is None or 'all', not {horizons!r}.")
+        if last is None:
+            raise InputError("bounds.omega needs last=, the entry after gamma_N, for all horizons.")
         return _all_horizons(gamma, D, G, last)
     tau = _best_last(gamma, D, G) if last is None else _given(last)
     b, v = _parts(gamma, D, G, tau)
@@ -221,17 +224,14 @@ def _rising_newton(excess: Callable[[Array], tuple[Array, Array]], start: Array)
 
 
 def _all_horizons(gamma: Array, D: float, G: Array, last: Any) -> Array:
+    """Ω after t = 1, ..., N steps; a free entry of zero bounds nothing, and gives inf."""
     N = gamma.shape[-1]
-    out = np.empty((*gamma.shape[:-1], N + 1))
-    end = None if last is None else np.broadcast_to(_given(last), gamma.shape[:-1])
-    for t in range(N + 1):
-        head = gamma[..., :t] if t else np.zeros_like(gamma[..., :1])
-        norms = G[..., : t + 1] if t else np.repeat(G[..., :1], 2, axis=-1)
-        if end is None:
-            tau = _best_last(head, D, norms)
-        else:
-            tau = gamma[..., t] if t < N else end
-        with np.errstate(divide="ignore", invalid="ignore"):  # a free entry of zero bounds nothing
-            total = sum(_parts(head, D, norms, tau))
-        out[..., t] = np.where(np.isnan(total), np.inf, total)
+    tau = np.concatenate(
+        [gamma[..., 1:], np.broadcast_to(_given(last), gamma.shape[:-1])[..., None]], axis=-1
+    )
+    out = np.empty(gamma.shape)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for t in range(1, N + 1):
+            b, v = _parts(gamma[..., :t], D, G[..., : t + 1], tau[..., t - 1])
+            out[..., t - 1] = np.where(tau[..., t - 1] > 0, b + v, np.inf)
     return out
