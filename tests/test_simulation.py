@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sftheory import problems as p
-from sftheory import simulation
+from sftheory.core import recording
 from sftheory.core.errors import InputError
 from sftheory.core.tableau import Tableau, iterate
 from sftheory.methods import METHODS, LastIterate, PolyakScheduleFree, ScheduleFree
@@ -94,8 +94,8 @@ def test_the_noise_does_not_depend_on_how_many_steps_are_drawn_at_a_time(
 ):
     whole = run(problem, STACK[:2], seeds=3, record="all")
     a_step = problem.draw(np.random.default_rng(0), 1).nbytes * 3
-    monkeypatch.setattr(simulation, "BLOCK_BYTES", steps_a_block * a_step)
-    monkeypatch.setattr(simulation, "GROUP", 2)
+    monkeypatch.setattr(recording, "BLOCK_BYTES", steps_a_block * a_step)
+    monkeypatch.setattr(recording, "GROUP", 2)
     again = run(problem, STACK[:2], seeds=3, record="all")
     for name in (*POINTS, *LOSSES):
         np.testing.assert_array_equal(getattr(whole, name), getattr(again, name))
