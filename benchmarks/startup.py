@@ -16,8 +16,8 @@ COMMANDS = {
     "python -c pass": ["-c", "pass"],
     "import numpy": ["-c", "import numpy"],
     "import sftheory": ["-c", "import sftheory"],
-    "sftheory list": ["-m", "sftheory.cli", "list"],
-    "sftheory bound": ["-m", "sftheory.cli", "bound", "--schedule", "wsd", "--cooldown", "0.2"],
+    "sftheory list": ["-m", "sftheory", "list"],
+    "sftheory bound": ["-m", "sftheory", "bound", "--schedule", "wsd", "--cooldown", "0.2"],
 }
 LIMITS = {"import sftheory": 0.5, "sftheory list": 1.0, "sftheory bound": 1.5}
 REPEATS = 7

@@ -73,10 +73,12 @@ class GradientContributions(Figure):
                 panel = axes[row, column]
                 curves = data.panel(f"weight in {point}, {name}").items()
                 for (label, curve), color in zip(reversed(curves), ("C0", "C2", "C1"), strict=True):
-                    panel.plot(curve.x, curve.y, color=color, label=label)
+                    width = {"C0": 3.2, "C2": 2.2, "C1": 1.2}[color]  # where they coincide all show
+                    panel.plot(curve.x, curve.y, color=color, label=label, linewidth=width)
                     panel.fill_between(curve.x, curve.y, color=color, alpha=0.1, linewidth=0)
                 if row == 0:
-                    panel.set_title(name, loc="left")
+                    beta = f", β = {self.BETA:g}" if name == "schedule-free" else ""
+                    panel.set_title(name + beta, loc="left")
                 else:
                     panel.set_xlabel("step s")
             axes[row, 0].set_ylabel(f"weight of $g_s$ in ${point}_t$")

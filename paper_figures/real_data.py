@@ -40,28 +40,28 @@ class LogisticRegressions(Figure):
     DATA = ("cancer", "digits", "wine", "diabetes")
 
     def data(self, quick: bool = False) -> Data:
-        record = np.unique(np.r_[0, np.geomspace(1, self.N, 50).astype(int)])
+        quarter = self.N // 4
+        record = np.unique(np.r_[0, quarter, np.geomspace(1, self.N, 50).astype(int)])
         tableau = Tableau.stack(
             [m.tableau(np.outer(self.PEAKS, shape(self.N))) for m, shape in METHODS.values()]
         )
-        quarter = int(np.argmin(np.abs(record - self.N // 4)))
+        at_quarter = int(np.flatnonzero(record == quarter)[0])
         curves, values = [], {}
         for name in self.DATA:
             problem = _problem(name, self.BATCH)
-            gap = run(problem, tableau, seeds=4 if quick else 10, record=record).gap_x
+            seeds = 4 if quick else 10
+            gap = run(problem, tableau, seeds=seeds, record=record, losses="x").gap_x
             mean, error = gap.mean(axis=2), gap.std(axis=2, ddof=1) / np.sqrt(gap.shape[2])
-            start = float(mean[0, 0, 0])
             for i, method in enumerate(METHODS):
                 best = int(np.argmin(mean[i, :, -1]))
-                curves.append(
-                    _band(f"{name}, along", method, record, mean[i, best], error[i, best])
-                )
-                end = np.minimum(mean[i, :, -1], 10 * start)
-                curves.append(_band(f"{name}, end", method, self.PEAKS, end, error[i, :, -1]))
+                along = _band(mean[i, best, 1:], error[i, best, 1:])
+                end = _band(mean[i, :, -1], error[i, :, -1])
+                curves.append(Curve(f"{name}, along", method, record[1:], *along))
+                curves.append(Curve(f"{name}, end", method, self.PEAKS, *end))
                 values |= {
                     f"{name}, {method}, end": mean[i, best, -1],
                     f"{name}, {method}, error": error[i, best, -1],
-                    f"{name}, {method}, quarter": mean[i, best, quarter],
+                    f"{name}, {method}, quarter": mean[i, best, at_quarter],
                     f"{name}, {method}, best peak": self.PEAKS[best],
                     f"{name}, {method}, peaks": (mean[i, :, -1] <= 4 * mean[i, best, -1]).sum(),
                 }
@@ -135,8 +135,44 @@ class LogisticRegressions(Figure):
             ),
             Claim(
                 "R01-anytime",
-                "Stopped at a quarter of the horizon, the schedule-free run is ahead of the "
-                "linear-decay run on every data set: largest ratio of the gaps",
+                "Stopped at a quarter of the horizon, at the peaks that are best for the end, the "
+                "schedule-free run is ahead of the linear-decay run on every data set: largest "
+                "ratio of the gaps",
+                ratios("last iterate, linear decay", "quarter").max(),
+                "<=",
+                1,
+                source="defazio2024, any stopping time",
+                known_failure=ANYTIME_FAILS,
+            ),
+            Claim(
+                "R01-peaks",
+                "Schedule-free stays within 4 times its best for at least as many peaks as Polyak "
+                "averaging on every data set: smallest surplus",
+                (wins("schedule-free") - wins("Polyak average")).min(),
+                ">=",
+                0,
+                source="this project",
+            ),
+        ]
+
+
+LINEAR_FAILS = (
+    "With minibatch noise and β = 0.9 the average still carries early points after 2000 steps: "
+    "schedule-free wins on diabetes only, and linear decay, told the horizon, ends 1.2 to 2 times "
+    "lower on the other three."
+)
+ANYTIME_FAILS = (
+    "The run is ahead by a factor 1.8 on cancer, 2.5 on digits and 7 on diabetes; on wine, where "
+    "both have all but converged, it is behind by 1.4 standard errors, (4.8 ± 0.3) 1e-4 against "
+    "(4.2 ± 0.3) 1e-4."
+)
+POLYAK_FAILS,
+            ),
+            Claim(
+                "R01-anytime",
+                "Stopped at a quarter of the horizon, at the peaks that are best for the end, the "
+                "schedule-free run is ahead of the linear-decay run on every data set: largest "
+                "ratio of the gaps",
                 ratios("last iterate, linear decay", "quarter").max(),
                 "<=",
                 1,
@@ -166,7 +202,8 @@ ANYTIME_FAILS = (
 )
 POLYAK_FAILS = (
     "At its own best peak plain averaging ends lower on digits and wine, where noise and not "
-    "curvature limits the end; it is worse on cancer and diabetes, and for every larger peak."
+    "curvature limits the end; it is worse on cancer and diabetes, and from 4 times its best peak "
+    "on it is worse on all four."
 )
 
 
@@ -177,5 +214,5 @@ def _problem(name: str, batch: int) -> problems.LogisticRegression:
     return problems.LogisticRegression(name, reg=1 / n, batch=batch)
 
 
-def _band(panel: str, method: str, x: Any, y: Array, error: Array) -> Curve:
-    return Curve(panel, method, x, y, np.maximum(y - error, y / 3), y + error)
+def _band(mean: Array, error: Array) -> tuple[Array, Array, Array]:
+    return mean, np.maximum(mean - error, 1e-12), mean + error

@@ -23,6 +23,8 @@ SCHEDULES = {
     "1/sqrt": schedules.InverseSqrt(),
     "constant": schedules.Constant(),
 }
+CYCLE_COLORS = ("C1", "C4", "C2", "C0", "C3")
+DASHES = ("-", "--", "-.", ":", (0, (5, 1)))
 Array = NDArray[np.float64]
 
 
@@ -62,7 +64,7 @@ class BoundBySchedule(Figure):
         figure, (left, right) = panels(2)
         lines(left, data.panel("bound").values())
         left.set_ylim(0.08, 0.45)
-        label(left, "step t", "bound $\\Omega_t$ on $f(x_t) - f_\\star$")
+        label(left, "point t", "bound $\\Omega_t$ on $f(x_t) - f_\\star$")
         left.legend()
         lines(right, data.panel("schedule").values())
         right.set_ylim(0, 0.1)
@@ -117,7 +119,7 @@ class LearningRateSensitivity(Figure):
 
     def data(self, quick: bool = False) -> Data:
         curves, values = [], {}
-        gamma = np.geomspace(0.002, 0.4, 121)
+        gamma = np.geomspace(0.002, 1, 121)
         worst = 0.0
         for name, schedule in SCHEDULES.items():
             eta = schedule(T)
@@ -247,8 +249,10 @@ class SuddenDrop(Figure):
     """The sudden drop in the cooldown, and the logarithm that it removes.
 
     Left: Ω along a WSD run, and along the same run without its cooldown. Right: the three terms of
-    the tuned bound times sqrt(T). The third of constant steps grows with log T, and with it the
-    first, which at the best base rate is the sum of the two others; those of WSD do not.
+    the tuned bound times sqrt(T): t1 = D²/(2 Σ η_t), t2 = Σ η_t² G_t² / (2 Σ η_t), and
+    t3, the rest, which is the price of the last iterate. The third of constant steps grows with
+    log T, and with it the first, which at the best base rate is the sum of the two others; those
+    of WSD do not.
     """
 
     def data(self, quick: bool = False) -> Data:
@@ -290,7 +294,7 @@ class SuddenDrop(Figure):
         left.axvline(320, color="C5", linewidth=0.8, linestyle=":")
         left.annotate("cooldown", (320, 0.3), (6, 0), textcoords="offset points", fontsize=7.5)
         left.set_ylim(0.08, 0.5)
-        label(left, "step t", "bound $\\Omega_t$")
+        label(left, "point t", "bound $\\Omega_t$")
         left.legend()
         dashes = {"1": "-", "2": "--", "3": ":"}
         for name, curve in data.panel("terms").items():
@@ -474,25 +478,33 @@ class CosineCycle(Figure):
     CYCLES = (1.0, 1.5, 2.0, 4.0, 5.0)
 
     def data(self, quick: bool = False) -> Data:
-        curves, best = [], []
         gamma = np.geomspace(0.004, 0.2, 81)
-        for m in self.CYCLES:
-            eta = schedules.Cosine(final=0.1, cycles=m)(T)
-            best.append(tuned(eta)[1] * np.sqrt(T))
-            curves.append(
-                Curve("rate", f"cycle {m:g}", gamma, omega(gamma[:, None] * eta) * np.sqrt(T))
-            )
-        return Data([Curve("cycle", "tuned", self.CYCLES, best), *curves])
+
+        def eta(m: float) -> Array:
+            return schedules.Cosine(final=0.1, cycles=m)(T)
+
+        def best(cycles: Any) -> list[float]:
+            return [tuned(eta(m))[1] * np.sqrt(T) for m in cycles]
+
+        between = np.round(np.arange(1, 5.01, 0.05), 2)
+        rates = [
+            Curve("rate", f"cycle {m:g}", gamma, omega(gamma[:, None] * eta(m)) * np.sqrt(T))
+            for m in self.CYCLES
+        ]
+        cycles = [Curve("cycle", "all", between, best(between))]
+        return Data([*cycles, Curve("cycle", "tuned", self.CYCLES, best(self.CYCLES)), *rates])
 
     def draw(self, data: Data) -> Any:
         from sftheory.figures.style import label, panels
 
         figure, (left, right) = panels(2)
-        best = data.panel("cycle")["tuned"]
-        left.plot(best.x, best.y, "o-", color="C1")
+        best, curve = data.panel("cycle")["tuned"], data.panel("cycle")["all"]
+        left.plot(curve.x, curve.y, color="C5")
+        for i, (x, y) in enumerate(zip(best.x, best.y, strict=True)):
+            left.plot(x, y, "o", color=CYCLE_COLORS[i])
         label(left, "cosine cycle, multiple of the run", "tuned bound $\\Omega_T \\sqrt{T}$")
         for i, (name, c) in enumerate(data.panel("rate").items()):
-            right.plot(c.x, c.y, color=("C1", "C4", "C2", "C0", "C3")[i], label=name)
+            right.plot(c.x, c.y, color=CYCLE_COLORS[i], linestyle=DASHES[i], label=name)
         right.set_xscale("log")
         right.set_ylim(1.9, 5)
         label(right, "base learning rate γ", "bound $\\Omega_T \\sqrt{T}$")
@@ -520,8 +532,8 @@ class ConvexExample(Figure):
     """A convex problem in the plane on which a cooldown does what it does in training.
 
     f(w) = max |<x_i, w> - y_i| with 20 points, the data of the paper's public script, in float32.
-    Left: f(x_t) at every tenth step, as the script logs it. Right: the last part of the paths on
-    contours of f. The cosine's base rate is twice that of the others, as in the script.
+    Left: f(x_t) at every tenth step, as the script logs it. Right: the last 60 steps on contours
+    of f, in the same colours. The cosine's base rate is twice that of the others, as in the script.
     """
 
     def data(self, quick: bool = False) -> Data:
@@ -536,7 +548,7 @@ class ConvexExample(Figure):
             traj = run(problem, methods.LastIterate().tableau(gamma), record="all")
             loss, x = traj.loss_x[0], traj.x[0]
             curves.append(Curve("loss", name, traj.step[::10], loss[::10]))
-            curves.append(Curve("path", name, x[:, 0], x[:, 1]))
+            curves.append(Curve("path", name, x[-60:, 0], x[-60:, 1]))
             values[name], values[f"{name} at 320"] = loss[-1], loss[320]
         w1, w2 = example().x_star
         return Data(curves, {**values, "w1": w1, "w2": w2})
@@ -549,17 +561,19 @@ class ConvexExample(Figure):
             left.plot(c.x, c.y, label=name, **STYLE[name])
         left.set_yscale("log")
         left.axvline(320, color="C5", linewidth=0.8, linestyle=":")
-        label(left, "step t", "$f(x_t)$")
+        left.annotate("cooldown", (320, 2), (4, 0), textcoords="offset points", fontsize=7.5)
+        label(left, "step t", "$f(x_{t+1})$")
         left.legend()
-        a, b = np.meshgrid(np.linspace(1.21, 1.25, 161), np.linspace(4.78, 4.88, 161))
+        a, b = np.meshgrid(np.linspace(1.222, 1.244, 161), np.linspace(4.832, 4.866, 161))
         f = problems.SchaippExample().value(np.stack([a, b], axis=-1))
         right.contourf(a, b, f, levels=24, cmap="Greys", alpha=0.35)
         for name, c in data.panel("path").items():
-            right.plot(c.x, c.y, color=STYLE[name]["color"], linewidth=0.7, alpha=0.9)
-            right.plot(c.x[-1], c.y[-1], "o", color=STYLE[name]["color"], markersize=4, zorder=3)
-        right.plot(data.values["w1"], data.values["w2"], "*", color="C4", markersize=9, zorder=4)
-        right.set_xlim(1.21, 1.25)
-        right.set_ylim(4.78, 4.88)
+            x, y, color = np.asarray(c.x), np.asarray(c.y), STYLE[name]["color"]
+            right.plot(x, y, color=color, linewidth=0.8, alpha=0.9)
+            right.plot(x[-1], y[-1], "o", color=color, markersize=5, zorder=4)
+        right.plot(data.values["w1"], data.values["w2"], "*", color="C5", markersize=13, zorder=3)
+        right.set_xlim(1.222, 1.244)
+        right.set_ylim(4.832, 4.866)
         right.grid(visible=False)
         label(right, "$w_1$", "$w_2$", "★ minimiser   • last point")
         return figure

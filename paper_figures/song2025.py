@@ -70,16 +70,16 @@ class RiverTrajectories(Figure):
 
         figure = plt.figure(figsize=(6.8, 4.4))
         axes = figure.subplots(2, 3, sharey="row", sharex="row")
-        a, b = np.meshgrid(np.linspace(0.6, 6, 200), np.linspace(0, 2.1, 200))
+        a, b = np.meshgrid(np.linspace(0.6, 7.5, 200), np.linspace(0, 2.1, 200))
         f = problems.SongRiver().value(np.stack([a, b], axis=-1))
         for column, beta in enumerate(self.BETAS):
             top, bottom = axes[:, column]
             top.contourf(a, b, np.log10(f), levels=16, cmap="Greys_r", alpha=0.35)
-            top.plot(a[0], 1 / a[0], color="C5", linestyle=":", linewidth=1)
+            top.plot(a[0], 1 / a[0], color="C5", linestyle=":", linewidth=1, label="river")
             path = data.panel(f"path, β = {beta:g}")
             top.plot(path["y"].x, path["y"].y, ".", color="C0", markersize=1.6, label="y")
             top.plot(path["x"].x, path["x"].y, "-", color="C1", linewidth=1.8, label="x")
-            top.set_xlim(0.6, 6)
+            top.set_xlim(0.6, 7.5)
             top.set_ylim(0, 2.1)
             top.set_title(f"β = {beta:g}", loc="left")
             top.set_xlabel("$w_1$")
@@ -89,7 +89,7 @@ class RiverTrajectories(Figure):
                 color, width = looks[name]
                 bottom.plot(curve.x, curve.y, color=color, linewidth=width, label=name)
             bottom.set_yscale("log")
-            bottom.set_ylim(1e-5, 50)
+            bottom.set_ylim(1e-6, 50)
             bottom.set_xlabel("step t")
         axes[0, 0].set_ylabel("$w_2$")
         axes[0, 0].legend()

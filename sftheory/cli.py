@@ -17,6 +17,12 @@ from sftheory.core.errors import InputError, nearest
 from sftheory.core.registry import Entry, Registry
 
 BARS = "▁▂▃▄▅▆▇█"
+EXAMPLES = """examples:
+  sftheory list bounds
+  sftheory show schedule wsd
+  sftheory reproduce F01 F05
+  sftheory bound --schedule wsd --cooldown 0.2 --steps 400
+  sftheory bound --method schedule_free --weights gamma --schedule cosine --peak 0.05"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,6 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of a pipe has gone, as with `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except MemoryError:
+        print(
+            "sftheory: This needs more memory than there is; ask for fewer steps.", file=sys.stderr
+        )
+        return 2
     except KeyboardInterrupt:
         return 130
 
@@ -47,7 +58,15 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="sftheory", description="Learning-rate schedules and averaging as data.")
+    from sftheory import __version__
+
+    parser = _Parser(
+        prog="sftheory",
+        description="Learning-rate schedules and averaging as data.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"sftheory {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
 
     def command(run: Callable[..., int], text: str) -> argparse.ArgumentParser:
@@ -60,23 +79,33 @@ def _parser() -> argparse.ArgumentParser:
     sub = command(list_, "Every registered thing, one line each.")
     sub.add_argument("kind", nargs="?", help="schedules, methods, problems, bounds or figures")
     sub = command(show, "One thing with its formula and plot.")
-    sub.add_argument("kind")
-    sub.add_argument("name")
+    sub.add_argument("kind", help="schedule, method, problem, bound or figure")
+    sub.add_argument("name", help="as `sftheory list` says")
     sub = command(reproduce, "Make figures with their data and claims, and the page of all.")
     sub.add_argument("ids", nargs="*", help="figure ids, such as F01; none makes all")
     sub.add_argument("--quick", action="store_true", help="fewer seeds where a figure is dear")
-    sub.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
+    sub.add_argument("--jobs", type=_whole, default=os.cpu_count() or 1, help="processes")
     sub.add_argument("--out", default=None, help="the folder (default: paper_figures/out)")
     sub = command(bound, "What theory promises for a schedule and a method.")
     sub.add_argument("name", nargs="?", help="a bound; none takes all that cover the method")
-    sub.add_argument("--schedule", default="linear", help="with its own options, --cooldown 0.2")
-    sub.add_argument("--method", default="last_iterate", help="with its own options, --beta 0.9")
-    sub.add_argument("--steps", type=int, default=400, help="N, the number of gradient steps")
-    sub.add_argument("--peak", type=float, default=None, help="peak step (default: the best)")
-    sub.add_argument("--warmup", type=float, default=None, help="steps, or a fraction below 1")
-    sub.add_argument("--D", type=float, default=1.0, help="distance to a minimiser")
-    sub.add_argument("--G", type=float, default=1.0, help="bound on the subgradient norms")
+    sub.add_argument("--schedule", default="linear", help="(linear) with options, --cooldown 0.2")
+    sub.add_argument("--method", default="last_iterate", help="(last_iterate) with its options")
+    sub.add_argument("--steps", type=_whole, default=400, help="(400) N, the gradient steps")
+    sub.add_argument("--peak", type=float, default=None, help="base step (default: the best)")
+    sub.add_argument("--warmup", default=None, help="steps (20), or with a point a fraction (0.05)")
+    sub.add_argument("--D", type=float, default=1.0, help="(1) distance to a minimiser")
+    sub.add_argument("--G", type=float, default=1.0, help="(1) bound on the subgradient norms")
     return parser
+
+
+def _whole(text: str) -> int:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not value.is_integer():
+        raise argparse.ArgumentTypeError(f"expected a whole number but found {text!r}")
+    return int(value)
 
 
 def _own_options(
@@ -191,7 +220,9 @@ def _describe(kind: str, entry: Entry) -> dict[str, Any]:
 
 def _spark(values: Sequence[float]) -> str:
     """Values as bars from 0 to the largest."""
-    top = max(max(values), 1e-300)
+    top = max(values)
+    if top <= 0:
+        return "0 throughout"
     return "".join(BARS[min(7, int(8 * value / top))] for value in values) + f"  max {top:.3g}"
 
 
@@ -235,7 +266,7 @@ def _with_progress(make: Callable[..., Any], ids: list[str], kwargs: dict[str, A
 
 
 def _print_claims(manifests: list[dict[str, Any]]) -> None:
-    table = _table("", "claim", "paper", "here", "outcome")
+    table = _table("", "claim", "expected", "here", "outcome")
     for manifest in manifests:
         for i, claim in enumerate(manifest["claims"]):
             sign = {"==": "=", "<=": "≤", ">=": "≥", "in": "in"}[claim["relation"]]
@@ -263,7 +294,7 @@ def _short(value: Any) -> str:
 def bound(options: argparse.Namespace) -> int:
     """`sftheory bound`: evaluate bounds for a schedule and a method by name."""
     from sftheory import bounds as package
-    from sftheory.bounds.base import covers, not_covered
+    from sftheory.bounds.base import NO_BOUND, covers, not_covered
 
     known = registries()
     schedules, methods, bounds = known["schedules"], known["methods"], known["bounds"]
@@ -271,18 +302,15 @@ def bound(options: argparse.Namespace) -> int:
     schedule = _build(schedules, options.schedule, given)
     method = _build(methods, options.method, given)
     if given:
-        own = _fields(schedule) + _fields(method)
-        raise nearest("option", f"--{next(iter(given))}", [*own, *options.known])
+        raise _no_such_option(next(iter(given)), schedule, method, options.known)
     if not hasattr(method, "tableau"):
         raise InputError(
             f"Steps of {options.method} depend on the run, so no bound holds beforehand; "
             f"use bounds.certificate(traj) after a run."
         )
     if options.warmup is not None:
-        length = {"fraction": options.warmup}
-        if options.warmup >= 1:
-            length = {"steps": int(options.warmup)}
-        schedule = schedules["warmup"].object(schedule, **length)
+        length = "fraction" if "." in options.warmup else "steps"
+        schedule = schedules["warmup"].object(schedule, **{length: _literal(options.warmup)})
     eta = schedule(options.steps)
     shape = method.tableau(eta)
     chosen = [bounds[options.name].name] if options.name else bounds.names()
@@ -301,10 +329,7 @@ def bound(options: argparse.Namespace) -> int:
         scaled = value * math.sqrt(options.steps + 1) / (options.D * options.G)
         rows.append({"bound": name, "peak": float(peak), "value": float(value), "scaled": scaled})
     if not rows:
-        raise InputError(
-            f"No bound covers {options.method} with these weights; "
-            f"use bounds.certificate(traj) after a run."
-        )
+        raise InputError(f"No bound covers {options.method} here; {NO_BOUND}.")
     minimax = options.D * options.G / math.sqrt(options.steps + 1)
     if options.json:
         facts = {"schedule": repr(schedule), "method": repr(method), "steps": options.steps}
@@ -342,9 +367,24 @@ def _build(registry: Registry, name: str, given: dict[str, Any]) -> Any:
         return cls(**kwargs)
     except TypeError:
         raise InputError(
-            f"{registry.kind} {name!r} cannot be built from {kwargs or 'no options'} on the "
-            f"command line; its options are {', '.join(f'--{n}' for n in names)}."
+            f"{registry.kind} {name!r} needs more than options can say; build it in Python."
         ) from None
+
+
+def _no_such_option(name: str, schedule: Any, method: Any, known: list[str]) -> InputError:
+    """Says which schedules or methods do have the option, or the nearest that these have."""
+    owners = [
+        entry.name
+        for kind in ("schedules", "methods")
+        for entry in registries()[kind]
+        if name in {field.name for field in dataclasses.fields(entry.object)}
+    ]
+    if not owners:
+        return nearest("option", f"--{name}", [*_fields(schedule), *_fields(method), *known])
+    return InputError(
+        f"{type(schedule).__name__} and {type(method).__name__} have no --{name}; "
+        f"it is an option of {', '.join(owners)}."
+    )
 
 
 def _fields(thing: Any) -> list[str]:

@@ -72,6 +72,7 @@ def run(
     steps: int | None = None,
     seeds: int | Sequence[int] = 1,
     record: str | Iterable[int] = "losses",
+    losses: str = "xyz",
     preconditioner: Adam | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Trajectory:
@@ -85,6 +86,7 @@ def run(
             is shared by the whole tableau batch, and `run(tab[i], seeds=[s])` equals row (i, s).
         record: "losses" at every step, "all" also the points, or the steps t in 0..N at which to
             record losses and points.
+        losses: at which points f is evaluated, "x", "xy" or "xyz"; each costs a pass.
         preconditioner: None, or Adam(beta2, eps) for the base step.
         progress: called as progress(t, N) after every step.
 
@@ -104,14 +106,19 @@ def run(
         True
     """
     tableau, controller = _resolve(method, steps)
+    if isinstance(problem, type) or not hasattr(problem, "oracle"):
+        raise InputError(f"run needs a problem, such as problems.MaxLinear(), not {problem!r}.")
     if controller is not None and preconditioner is not None:
         raise InputError("Polyak steps are Euclidean; pass preconditioner=None.")
     seeds = _seeds(seeds)
     N = tableau.steps
     x1 = _start(problem.x1, (*tableau.batch, len(seeds)))
+    if losses not in ("x", "xy", "xyz"):
+        raise InputError(f"losses is 'x', 'xy' or 'xyz', not {losses!r}.")
     log = Log(
         N,
         record,
+        losses=losses,
         shares=_shared_points(tableau),
         with_points=not (isinstance(record, str) and record == "losses"),
     )
@@ -174,13 +181,17 @@ def _resolve(method: Any, steps: int | None) -> tuple[Tableau, Any]:
         return method.template(count("steps", steps)), method
     if hasattr(method, "tableau"):
         raise InputError(f"run needs a tableau: pass {type(method).__name__}(...).tableau(gamma).")
-    raise InputError(f"run needs a Tableau or a controller, not {method!r}.")
+    raise InputError(
+        f"run needs a Tableau or a controller, not {type(method).__name__}; steps become a tableau "
+        f"by methods.LastIterate().tableau(gamma)."
+    )
 
 
 def _seeds(seeds: Any) -> tuple[int, ...]:
-    chosen = (
-        list(range(count("seeds", seeds))) if isinstance(seeds, (int, np.integer)) else list(seeds)
-    )
+    if isinstance(seeds, (list, tuple, range, np.ndarray)):
+        chosen = list(seeds)
+    else:
+        chosen = list(range(count("seeds", seeds)))
     if not chosen or not all(isinstance(s, (int, np.integer)) and s >= 0 for s in chosen):
         raise InputError(f"seeds must be how many, or a list of numbers >= 0, but got {seeds!r}.")
     return tuple(int(s) for s in chosen)

@@ -42,10 +42,16 @@ def covers(bound: str, tableau: Tableau) -> bool:
 def not_covered(bound: str, tableau: Tableau) -> InputError:
     """The error for a tableau that a bound does not cover."""
     others = [f"bounds.{name}" for name in BOUNDS.names() if covers(name, tableau)]
-    instead = f"use {' or '.join(others)}, or " if others else "no closed form does; use "
-    return InputError(
-        f"bounds.{bound} does not cover this method; {instead}bounds.certificate(traj) after a run."
-    )
+    if others:
+        return InputError(f"bounds.{bound} does not cover this method; use {' or '.join(others)}.")
+    return InputError(f"bounds.{bound} does not cover this method; {NO_BOUND}.")
+
+
+NO_BOUND = (
+    "averages are covered where their weights are the steps (weights='gamma': schedulet, averaged) "
+    "or uniform with one constant step (schedule_free), any other by bounds.certificate(traj) "
+    "after a run"
+)
 
 
 def is_last_iterate(tableau: Tableau) -> bool:

@@ -57,6 +57,8 @@ def schedule_free(gamma: ArrayLike | Tableau, N: int | None = None, *, D: float,
         step, N = step_sizes("schedule_free", gamma)[..., 0], gamma.steps
     else:
         step = steps("gamma", np.atleast_1d(gamma)).reshape(np.shape(gamma))
+    if N is None:
+        raise InputError("bounds.schedule_free takes one constant step and N; pass N=..., too.")
     N = count("N", N)
     D, G = distance("schedule_free", D), one_norm("schedule_free", G)
     large = step * G * (N + 1) >= D
@@ -179,12 +181,13 @@ def online_to_batch_run(traj: Trajectory, *, horizons: Literal["all"] | None = N
 
 
 def certificate(traj: Trajectory, *, horizons: Literal["all"] | None = None) -> Array:
-    r"""A bound on the run's own gap from what it saw: no D, no G, no x_*.
+    r"""A bound on the run's own gap from what it saw: f_star, but no D, no G, no x_star.
 
     Problem: minimise a convex f; every tableau with beta_t, c_t in [0, 1], any base step.
     Guarantee: f(x_t) - f* <= C_t, where A_t = f(y_t) - f* + beta_t <g_t, z_t - x_t> is averaged as
         the points are, C_1 = A_1 and C_{t+1} = (1 - c_t) C_t + c_t A_{t+1}; and A_t <= <g_t,
-        z_t - x_*>, so it is never above `online_to_batch_run`. A lower bound in place of f* keeps
+        z_t - x_*>, so it is never above `online_to_batch_run`. For the last iterate (c = 1) it is
+        the gap itself and says nothing new. A lower bound in place of f* keeps
         it valid. Stochastic oracles: in expectation.
 
     Returns:

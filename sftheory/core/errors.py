@@ -27,8 +27,10 @@ def nearest(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
     return UnknownNameError(f"There is no {kind} {name!r}; {hint}")
 
 
-def numbers(what: str, values: ArrayLike) -> NDArray[np.float64]:
+def numbers(what: str, values: ArrayLike, entry: str = "step") -> NDArray[np.float64]:
     """`values` as float64 with at least one axis, none of them empty, every entry finite.
+
+    `entry` is what messages call one of them.
 
     Raises:
         InputError: the values are not numbers, there are none, or one is NaN or infinite.
@@ -38,24 +40,24 @@ def numbers(what: str, values: ArrayLike) -> NDArray[np.float64]:
     except (TypeError, ValueError):
         raise InputError(f"{what} must be numbers, but got {values!r}; pass an array.") from None
     if array.ndim == 0:
-        raise InputError(f"{what} must be an array with one entry per step, not {values!r}.")
+        raise InputError(f"{what} must be an array with one number per {entry}, not {values!r}.")
     if array.size == 0:
         raise InputError(f"{what} is empty; pass at least one entry.")
     bad = ~np.isfinite(array)
     if bad.any():
-        raise InputError(f"{what} {_first(array, bad)}; every entry must be a finite number.")
+        raise InputError(f"{what} {_first(array, bad, entry)}; every one must be a finite number.")
     return array
 
 
-def steps(what: str, values: ArrayLike) -> NDArray[np.float64]:
+def steps(what: str, values: ArrayLike, entry: str = "step") -> NDArray[np.float64]:
     """`numbers` that are also non-negative: step sizes, weights.
 
     Raises:
         InputError: as `numbers`, or an entry is negative; the sentence names its step.
     """
-    array = numbers(what, values)
+    array = numbers(what, values, entry)
     if (array < 0).any():
-        raise InputError(f"{what} {_first(array, array < 0)}; pass values >= 0.")
+        raise InputError(f"{what} {_first(array, array < 0, entry)}; pass values >= 0.")
     return array
 
 
@@ -66,21 +68,34 @@ def within(what: str, array: NDArray[np.float64], low: float, high: float) -> No
         raise InputError(f"{what} {_first(array, bad)}; it must lie in [{low:g}, {high:g}].")
 
 
-def count(what: str, value: Any) -> int:
-    """A whole number >= 1, such as N.
+def count(what: str, value: Any, least: int = 1) -> int:
+    """A whole number >= `least`, such as N.
 
     Raises:
         InputError: it is not.
     """
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise InputError(f"{what} must be a whole number >= 1, but got {value!r}.")
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise InputError(f"{what} must be a whole number >= {least}, but got {value!r}.")
     return int(value)
 
 
-def _first(array: NDArray[np.float64], bad: NDArray[np.bool_]) -> str:
+def real(what: str, value: Any, low: float, high: float = np.inf) -> float:
+    """A finite number in [low, high].
+
+    Raises:
+        InputError: it is not.
+    """
+    one = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not one or not (low <= value <= high) or not np.isfinite(value):
+        rule = f"in [{low:g}, {high:g}]" if np.isfinite(high) else f">= {low:g}"
+        raise InputError(f"{what} must be a number {rule}, but got {value!r}.")
+    return float(value)
+
+
+def _first(array: NDArray[np.float64], bad: NDArray[np.bool_], entry: str = "step") -> str:
     place = list(np.argwhere(bad)[0].tolist())
     row = f" of row {place[0] if len(place) == 2 else place[:-1]}" if len(place) > 1 else ""
-    return f"has {array[tuple(place)]:g} at step {place[-1] + 1}{row}"
+    return f"has {array[tuple(place)]:g} at {entry} {place[-1] + 1}{row}"
 
 
 _MEANING = {

@@ -110,10 +110,15 @@ class Certificates:
 class Log:
     """Collects the recorded steps; buffers have the recorded step first, for contiguous writes."""
 
-    def __init__(self, N: int, record: Any, shares: dict[str, str], with_points: bool) -> None:
+    def __init__(
+        self, N: int, record: Any, shares: dict[str, str], with_points: bool, losses: str = "xyz"
+    ) -> None:
         self._steps = _recorded_steps(record, N)
         self._row = {int(t): i for i, t in enumerate(self._steps)}
-        self._shares, self._with_points = shares, with_points
+        self._with_points = with_points
+        self._wanted = losses
+        self._y_is_x = shares.get("y") == "x"
+        self._shares = {name: source for name, source in shares.items() if name in losses}
         self._buffers: dict[str, NDArray[Any]] = {}
         self._finite: Any = True
 
@@ -137,10 +142,10 @@ class Log:
             return
         points = {"x": x, "y": y, "z": z}
         losses: dict[str, Any] = {} if problem.samples_loss else {"y": f}
-        if self._shares.get("y") == "x" and losses:
+        if self._y_is_x and losses:
             losses["x"] = f
         for name in ("x", "y", "z"):
-            if name in self._shares:
+            if name in self._shares or name not in self._wanted:
                 continue
             loss = losses.get(name)
             self._put(row, f"loss_{name}", problem.value(points[name]) if loss is None else loss)
@@ -176,7 +181,9 @@ class Log:
             for name, buffer in self._buffers.items()
         }
         for name, source in self._shares.items():
-            views[f"loss_{name}"] = views[f"loss_{source}"]
+            views[f"loss_{name}"] = views.get(f"loss_{source}")
+        for name in "yz":
+            views.setdefault(f"loss_{name}", None)
         optional = {k: views.pop(k, None) for k in ("x", "y", "z", "certificate", "linear_regret")}
         return Trajectory(
             problem=problem.name,

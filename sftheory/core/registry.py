@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sftheory.core.errors import nearest
+from sftheory.core.errors import InputError, nearest
 
 T = TypeVar("T")
 
@@ -106,12 +106,19 @@ class Registry:
         if not folders:
             raise ModuleNotFoundError(f"package {self.package!r} is not installed")
         files = sorted(f for folder in folders for f in Path(folder).glob("*.py"))
-        return tuple(
+        found = tuple(
             listing
             for file in files
             if not file.stem.startswith("_")
             for listing in _definitions(file, f"{self.package}.{file.stem}")
         )
+        modules: dict[str, str] = {}
+        for item in found:
+            for key in {item.symbol, item.name or item.symbol}:
+                other = modules.setdefault(key, item.module)
+                if other != item.module:
+                    raise InputError(f"{other} and {item.module} both define {key}; rename one.")
+        return found
 
     def summaries(self) -> dict[str, str]:
         """Name and first docstring line of every entry, without importing any."""
@@ -170,7 +177,13 @@ def _fold(name: str) -> str:
 
 
 def _definitions(file: Path, module: str) -> Iterator[Listing]:
-    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+    try:
+        body = ast.parse(file.read_text(encoding="utf-8")).body
+    except SyntaxError as error:
+        raise InputError(
+            f"{file}, line {error.lineno}: {error.msg}; mend the file or move it away."
+        ) from None
+    for node in body:
         if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and not node.name.startswith("_"):
             summary = (ast.get_docstring(node) or "").split("\n")[0]
             yield Listing(_registered_name(node), node.name, module, summary)

@@ -70,6 +70,10 @@ class Tableau:
             own.flags.writeable = False
             object.__setattr__(self, name, own)
 
+    def __repr__(self) -> str:
+        batch = f", batch {self.batch}" if self.batch else ""
+        return f"Tableau(N={self.steps}{batch})"
+
     @property
     def steps(self) -> int:
         """N, the number of gradient steps."""
@@ -93,7 +97,16 @@ class Tableau:
 
     @staticmethod
     def stack(tableaus: Sequence[Tableau]) -> Tableau:
-        """Tableaus of equal shape as one batch: a new leading axis."""
+        """Tableaus of equal shape as one batch: a new leading axis.
+
+        Raises:
+            InputError: there is none, or their shapes differ.
+        """
+        shapes = {t.gamma.shape for t in tableaus}
+        if len(shapes) != 1:
+            raise InputError(
+                f"Only tableaus of one shape can be stacked, but got {shapes or 'none'}."
+            )
         return Tableau(
             np.stack([t.gamma for t in tableaus]),
             np.stack([t.beta for t in tableaus]),

@@ -25,7 +25,8 @@ class Trajectory:
         Axes are (tableau batch..., seed, recorded step); points have one more, d. The recorded
         step t is the state after t steps, t = 0, ..., N: x_{t+1}, z_{t+1} and the y_{t+1} at which
         the next gradient was taken (after the last step one more is, with the last beta).
-        loss_x, loss_y, loss_z: f there.  grad_norm: |g_{t+1}| at y_{t+1}, as sampled.
+        loss_x, loss_y, loss_z: f there; None where `run` was told not to evaluate it.
+        grad_norm: |g_{t+1}| at y_{t+1}, as sampled.
         x, y, z: the points, None unless they were recorded.
         diverged: whether the run had overflowed by then; losses and norms are inf from there on.
         certificate: Σ w_i A_i / Σ w_i with A_i = f(y_i) - f_star + beta_i <g_i, z_i - x_i>, None
@@ -40,8 +41,8 @@ class Trajectory:
     seeds: tuple[int, ...]
     step: NDArray[np.int64]
     loss_x: Array
-    loss_y: Array
-    loss_z: Array
+    loss_y: Array | None
+    loss_z: Array | None
     grad_norm: Array
     diverged: NDArray[np.bool_]
     x: Array | None
@@ -53,6 +54,12 @@ class Trajectory:
     f_star: float | None
     stochastic: bool
     convex: bool
+
+    def __repr__(self) -> str:
+        return (
+            f"Trajectory({self.problem}, N={self.tableau.steps}, axes {self.loss_x.shape}: "
+            f"batch..., seed, recorded step)"
+        )
 
     @property
     def gap_x(self) -> Array:
@@ -69,7 +76,8 @@ class Trajectory:
         """A tidy table: one row for every run and recorded step.
 
         Columns: batch axes (`run` for one axis, `run_0`, `run_1`, ... for more), seed, step,
-        loss_x, loss_y, loss_z, grad_norm, diverged, and where points were recorded the norms
+        loss_x, loss_y, loss_z, grad_norm, diverged, gap_x where f_star is known, and where points
+        were recorded the norms
         x_norm, y_norm, z_norm and the points themselves as lists x, y, z.
         """
         import polars as pl
@@ -82,7 +90,10 @@ class Trajectory:
         columns["seed"] = np.asarray(self.seeds)[index[-2]].ravel()
         columns["step"] = self.step[index[-1]].ravel()
         for name in ("loss_x", "loss_y", "loss_z", "grad_norm", "diverged"):
-            columns[name] = getattr(self, name).ravel()
+            if getattr(self, name) is not None:
+                columns[name] = getattr(self, name).ravel()
+        if self.f_star is not None:
+            columns["gap_x"] = self.gap_x.ravel()
         for name in ("x", "y", "z"):
             points = getattr(self, name)
             if points is not None:

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from sftheory.core.errors import InputError
+from sftheory.figures import FIGURES
 
 BEGIN, END = "<!-- claims: begin -->", "<!-- claims: end -->"
-HEAD = ["figure", "claim", "source", "paper", "here", "claims that hold"]
+HEAD = ["figure", "claim", "source", "expected", "here", "claims that hold"]
 
 
 def table(manifests: list[dict[str, Any]]) -> str:
@@ -50,9 +51,19 @@ def rewrite(text: str, manifests: list[dict[str, Any]]) -> str:
     return f"{before}{BEGIN}\n{table(manifests)}\n{END}{after}"
 
 
-def main(readme: str, folder: str) -> None:
-    """Rewrite the file in place from the manifests of the folder."""
+def main(readme: str = "README.md", folder: str = "paper_figures/out") -> None:
+    """Rewrite the file in place from the manifests of the folder.
+
+    Raises:
+        InputError: a figure is missing there, or was made in quick mode.
+    """
     manifests = [json.loads(f.read_text(encoding="utf-8")) for f in Path(folder).glob("*.json")]
+    full = {manifest["figure"] for manifest in manifests if not manifest["quick"]}
+    missing = sorted(set(FIGURES.names()) - full)
+    if missing:
+        raise InputError(
+            f"{folder} lacks {', '.join(missing)} in full; run sftheory reproduce without --quick."
+        )
     path = Path(readme)
     path.write_text(rewrite(path.read_text(encoding="utf-8"), manifests), encoding="utf-8")
 

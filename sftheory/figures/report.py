@@ -79,23 +79,29 @@ def page(manifests: list[dict[str, Any]], folder: Path) -> str:
         f"<title>sftheory: figures and claims</title><style>{CSS}</style></head><body>"
         "<h1>Figures and claims</h1>"
         f"<p>{len(manifests)} figures make {len(claims)} claims: {held} hold, {known} fail for a "
-        f"reason that is written beside them, {differs} differ from what is recorded.</p>"
+        f"reason that is written beside them, {differs} differ from what is recorded."
+        f"{_quick(manifests)}</p>"
         f"<nav>{links}</nav>{sections}{_footer(manifests)}</body></html>"
     )
 
 
+def _quick(manifests: list[dict[str, Any]]) -> str:
+    quick = [m["figure"] for m in manifests if m["quick"]]
+    return f" Made in quick mode: {', '.join(quick)}." if quick else ""
+
+
 def _section(manifest: dict[str, Any], folder: Path) -> str:
     name = manifest["figure"]
-    quick = " Quick mode." if manifest["quick"] else ""
     files = " · ".join(f'<a href="{name}.{end}">{end}</a>' for end in ("pdf", "png", "csv", "json"))
     rows = "".join(_row(claim) for claim in manifest["claims"])
     heads = "".join(
-        f"<th>{head}</th>" for head in ("Claim", "Source", "Paper", "Here", "Tolerance", "Outcome")
+        f"<th>{head}</th>"
+        for head in ("Claim", "Source", "Expected", "Here", "Tolerance", "Outcome")
     )
     return (
         f'<section id="{name}"><h2>{name}. {html.escape(manifest["title"])}</h2>'
         f"{_picture(name, manifest['title'], folder)}"
-        f"<p>{html.escape(manifest['caption'])}{quick}</p>"
+        f"<p>{html.escape(manifest['caption'])}</p>"
         f'<div class="table"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
         f'</div><p class="soft">{html.escape(manifest["source"])} · {files} · '
         f"{manifest['wall_seconds']:.1f} s</p></section>"
@@ -125,7 +131,7 @@ def _row(claim: dict[str, Any]) -> str:
     cells = [
         ("Claim", "", html.escape(claim["statement"])),
         ("Source", "", re.sub(r"(Thm|Fig)\. ", r"\1.&nbsp;", html.escape(claim["source"]))),
-        ("Paper", "n", html.escape(_expected(claim))),
+        ("Expected", "n", html.escape(_expected(claim))),
         ("Here", "n", _number(claim["computed"])),
         ("Tolerance", "n", _number(claim["tolerance"]) if claim["tolerance"] else "exact"),
         ("Outcome", f"verdict {kind}", verdict + reason),

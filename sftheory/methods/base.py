@@ -125,7 +125,10 @@ def in_unit(what: str, value: ArrayLike, *, below_one: bool = False) -> Array:
     Raises:
         InputError: it is not.
     """
-    array = np.asarray(value, dtype=np.float64)
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{what} must be a number, but got {value!r}.") from None
     inside = (array >= 0) & ((array < 1) if below_one else (array <= 1))
     if not inside.all():
         interval = "[0, 1)" if below_one else "[0, 1]"

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sftheory.core.errors import InputError, steps
+from sftheory.core.errors import InputError, real, steps
 from sftheory.core.tableau import Array, Tableau
 from sftheory.methods import METHODS
 from sftheory.methods.base import Method, average, coefficients, in_unit, with_last
@@ -37,7 +37,7 @@ class ScheduleFree(Method):
         every beta, exactly (`bounds.schedule_free`).
 
     Raises:
-        InputError: beta outside [0, 1], or r not finite, or power negative.
+        InputError: beta outside [0, 1], r not finite, power negative, or unknown weights.
     """
 
     beta: float | Array = 0.9
@@ -49,10 +49,10 @@ class ScheduleFree(Method):
 
     def __post_init__(self) -> None:
         in_unit("ScheduleFree's beta", self.beta)
-        if not (np.isfinite(self.r) and 0 <= self.power < np.inf):
-            raise InputError(
-                f"ScheduleFree needs a finite r and power >= 0, not {self.r!r} and {self.power!r}."
-            )
+        real("ScheduleFree's r", self.r, -1e6)
+        real("ScheduleFree's power", self.power, 0)
+        if self.weights not in (None, "gamma"):
+            raise InputError(f"ScheduleFree's weights are None or 'gamma', not {self.weights!r}.")
 
     def tableau(self, gamma: ArrayLike) -> Tableau:
         gamma, c = self.average(gamma)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sftheory.core.errors import InputError, steps
+from sftheory.core.errors import InputError, real, steps
 from sftheory.core.tableau import Tableau
 from sftheory.methods import METHODS
 from sftheory.methods.base import Method
@@ -27,8 +27,10 @@ class SuffixAverage(Method):
     fraction: float = 0.5
 
     def __post_init__(self) -> None:
-        if not 0 < self.fraction <= 1:
-            raise InputError(f"SuffixAverage needs 0 < fraction <= 1, but got {self.fraction!r}.")
+        if real("SuffixAverage's fraction", self.fraction, 0, 1) == 0:
+            raise InputError(
+                "SuffixAverage needs a fraction > 0; LastIterate reports the last point."
+            )
 
     def tableau(self, gamma: ArrayLike) -> Tableau:
         gamma = steps("gamma", gamma)

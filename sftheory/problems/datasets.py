@@ -74,11 +74,13 @@ def read_libsvm(path: str | os.PathLike[str]) -> Labelled:
         raise InputError(f"Cannot read {path}: {error.strerror}.") from None
     except UnicodeDecodeError:
         raise InputError(f"{path} is not text; pass a file in LIBSVM format.") from None
+    if not labels:
+        raise InputError(f"{path} is empty; write label index:value ... on its lines.")
     classes = sorted(set(labels))
     if len(classes) != 2:
         raise InputError(
-            f"{path} has {len(classes)} different labels, but two classes are needed; "
-            f"keep the rows of two of them."
+            f"{path} has {'one label' if len(classes) == 1 else f'{len(classes)} labels'}, but "
+            f"two classes are needed; keep rows of exactly two."
         )
     if not entries:
         raise InputError(f"{path} has labels but no features; write index:value after the label.")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sftheory.core.errors import InputError, count
+from sftheory.core.errors import count, real
 from sftheory.core.tableau import Array
 from sftheory.problems import PROBLEMS
 from sftheory.problems.base import Problem
@@ -39,8 +39,8 @@ class L1Regression(Problem):
     def __post_init__(self) -> None:
         count("L1Regression's n", self.n)
         count("L1Regression's d", self.d)
-        if not 0 <= self.noise < np.inf:
-            raise InputError(f"L1Regression needs noise >= 0, but got {self.noise!r}.")
+        count("L1Regression's seed", self.seed, least=0)
+        real("L1Regression's noise", self.noise, 0)
 
     @cached_property
     def _data(self) -> tuple[Array, Array, Array]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sftheory.core.errors import InputError, count
+from sftheory.core.errors import InputError, count, real
 from sftheory.core.tableau import Array
 from sftheory.problems import PROBLEMS
 from sftheory.problems.base import Problem
@@ -49,11 +49,11 @@ class LogisticRegression(Problem):
     batch: int | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.reg < np.inf:
-            raise InputError(f"LogisticRegression needs reg >= 0, but got {self.reg!r}.")
+        real("LogisticRegression's reg", self.reg, 0)
         if self.batch is not None:
             count("LogisticRegression's batch", self.batch)
-        if self.reg == 0 and _separable(self.rows):
+        rows = self.rows  # reads the data now, so that bad data is said now
+        if self.reg == 0 and _separable(rows):
             raise InputError(
                 f"A hyperplane separates the classes of {self.name_or_path}, so at reg=0 "
                 f"no minimiser exists; pass reg>0."
@@ -81,7 +81,10 @@ class LogisticRegression(Problem):
         enough = (A != 0).sum(axis=0) >= min(10, max(1, n // 4))
         A = A[:, enough & (A != A[0]).any(axis=0)]
         if A.shape[1] == 0:
-            raise InputError(f"No column of {self.name_or_path} varies enough; pass other data.")
+            raise InputError(
+                f"No column of {self.name_or_path} varies and is non-zero in enough of its {n} "
+                f"rows; pass more rows."
+            )
         A = (A - A.mean(axis=0)) / A.std(axis=0)
         return np.column_stack([A, np.ones(n)]) * b[:, None]
 

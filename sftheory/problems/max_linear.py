@@ -40,6 +40,7 @@ class MaxLinear(Problem):
 
     def __post_init__(self) -> None:
         count("MaxLinear's d", self.d)
+        count("MaxLinear's seed", self.seed, least=0)
         count("MaxLinear's rows", self.rows)
 
     @cached_property

@@ -44,7 +44,7 @@ class NoisyQuadratic(Quadratic):
         for name, given in (("eigenvalues", eigenvalues), ("x1", x1), ("x_star", x_star)):
             object.__setattr__(self, name, given)
         Quadratic.__post_init__(self)
-        s = steps("noise", np.atleast_1d(np.asarray(noise)))
+        s = steps("noise", np.atleast_1d(np.asarray(noise)), "mode")
         if s.shape not in ((1,), self._lam.shape):
             raise InputError(
                 f"noise has shape {s.shape} but there are {len(self._lam)} eigenvalues; "

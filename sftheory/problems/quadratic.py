@@ -39,12 +39,12 @@ class Quadratic(Problem):
     f_star = 0.0
 
     def __post_init__(self) -> None:
-        lam = steps("eigenvalues", self.eigenvalues)
+        lam = steps("eigenvalues", self.eigenvalues, "mode")
         if lam.ndim != 1:
             raise InputError(f"eigenvalues must be one list of numbers, not shape {lam.shape}.")
         object.__setattr__(self, "eigenvalues", lam)
         for name in ("x1", "x_star"):
-            point = numbers(name, np.atleast_1d(np.asarray(getattr(self, name))))
+            point = numbers(name, np.atleast_1d(np.asarray(getattr(self, name))), "mode")
             if point.shape not in ((1,), lam.shape):
                 raise InputError(
                     f"{name} has shape {point.shape} but there are {len(lam)} eigenvalues; "

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sftheory.core.errors import InputError
+from sftheory.core.errors import real
 from sftheory.schedules import SCHEDULES
 from sftheory.schedules.base import Schedule, Steps
 
@@ -31,13 +31,8 @@ class Cosine(Schedule):
     cycles: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.final <= 1:
-            raise InputError(f"Cosine needs 0 <= final <= 1, but got {self.final!r}.")
-        if not 1 <= self.cycles < np.inf:
-            raise InputError(
-                f"Cosine needs cycles >= 1, but got {self.cycles!r}; "
-                f"several waves in one run are SGDR."
-            )
+        real("Cosine's final", self.final, 0, 1)
+        real("Cosine's cycles", self.cycles, 1)
 
     def values(self, N: int) -> Steps:
         u = np.arange(N) / max(1, int(self.cycles * (N + 1) + 1e-9) - 1)

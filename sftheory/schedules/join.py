@@ -34,13 +34,18 @@ class Join(Schedule):
     parts: Sequence[tuple[float, Schedule]]
 
     def __post_init__(self) -> None:
-        fractions = [fraction for fraction, _ in self.parts]
-        if not fractions or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-9:
+        try:
+            parts = tuple((float(f), schedule) for f, schedule in self.parts)
+        except (TypeError, ValueError):
+            parts = ()
+        fractions = [f for f, _ in parts]
+        good = bool(parts) and all(isinstance(s, Schedule) for _, s in parts)
+        if not good or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-9:
             raise InputError(
-                f"Join needs positive fractions that sum to 1, but got {fractions}; "
-                f"write Join([(0.8, first), (0.2, second)])."
+                f"Join needs (fraction, schedule) pairs with positive fractions that sum to 1, but "
+                f"got {self.parts!r}; write Join([(0.8, Constant()), (0.2, Linear())])."
             )
-        object.__setattr__(self, "parts", tuple(self.parts))
+        object.__setattr__(self, "parts", parts)
 
     def values(self, N: int) -> Steps:
         ends = np.floor(N * np.cumsum([0.0, *(f for f, _ in self.parts)]) + 0.5).astype(int)

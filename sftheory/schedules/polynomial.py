@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sftheory.core.errors import InputError
+from sftheory.core.errors import real
 from sftheory.schedules import SCHEDULES
 from sftheory.schedules.base import Schedule, Steps
 
@@ -23,8 +23,7 @@ class Polynomial(Schedule):
     power: float = 2.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.power < np.inf:
-            raise InputError(f"Polynomial needs power >= 0, but got {self.power!r}.")
+        real("Polynomial's power", self.power, 0)
 
     def values(self, N: int) -> Steps:
         return (np.arange(N, 0, -1) / N) ** self.power

@@ -23,8 +23,8 @@ class Scaled(Schedule):
     factor: float
 
     def __post_init__(self) -> None:
-        ok = isinstance(self.factor, (int, float)) or getattr(self.factor, "ndim", 1) == 0
-        if not ok or not 0 <= self.factor < float("inf"):
+        one = isinstance(self.factor, (int, float)) or getattr(self.factor, "ndim", 1) == 0
+        if not one or not 0 <= self.factor < float("inf"):
             raise InputError(
                 f"A schedule can be scaled by one number >= 0, not {self.factor!r}; "
                 f"for several peaks use np.outer(peaks, schedule(N))."

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sftheory.core.errors import InputError
+from sftheory.core.errors import InputError, numbers, real
 from sftheory.schedules import SCHEDULES
 from sftheory.schedules.base import Schedule, Steps
 
@@ -24,10 +24,11 @@ class StepDecay(Schedule):
     at: tuple[float, ...] = (0.5, 0.75)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.factor <= 1:
-            raise InputError(f"StepDecay needs 0 <= factor <= 1, but got {self.factor!r}.")
-        if not all(0 < a <= 1 for a in self.at):
+        real("StepDecay's factor", self.factor, 0, 1)
+        at = numbers("StepDecay's at", np.atleast_1d(self.at), "fraction")
+        if ((at <= 0) | (at > 1)).any():
             raise InputError(f"StepDecay needs fractions in (0, 1], but got at={self.at!r}.")
+        object.__setattr__(self, "at", tuple(sorted(at.tolist())))
 
     def values(self, N: int) -> Steps:
         u = np.arange(N)[:, None] / N

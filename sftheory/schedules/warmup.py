@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sftheory.core.errors import InputError, count
+from sftheory.core.errors import InputError, count, real
 from sftheory.schedules import SCHEDULES
 from sftheory.schedules.base import Schedule, Steps
 from sftheory.schedules.constant import Constant
@@ -36,10 +36,12 @@ class Warmup(Schedule):
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.fraction is None):
             raise InputError("Warmup needs steps=W or fraction=w, one of the two.")
-        if self.steps is not None and self.steps != 0:
-            count("Warmup's steps", self.steps)
-        if self.fraction is not None and not 0 <= self.fraction <= 1:
-            raise InputError(f"Warmup needs 0 <= fraction <= 1, but got {self.fraction!r}.")
+        if self.steps is not None:
+            count("Warmup's steps", self.steps, least=0)
+        else:
+            real("Warmup's fraction", self.fraction, 0, 1)
+        if not isinstance(self.inner, Schedule):
+            raise InputError(f"Warmup goes in front of a schedule, not of {self.inner!r}.")
 
     def values(self, N: int) -> Steps:
         W = self.steps if self.steps is not None else int((self.fraction or 0) * N + 1e-9)

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from sftheory.core.errors import InputError
+from sftheory.core.errors import InputError, real
 from sftheory.schedules import SCHEDULES
 from sftheory.schedules.base import Schedule, Steps
 
@@ -34,8 +34,7 @@ class WSD(Schedule):
     shape: Shape = "linear"
 
     def __post_init__(self) -> None:
-        if not 0 <= self.cooldown <= 1:
-            raise InputError(f"WSD needs 0 <= cooldown <= 1, but got {self.cooldown!r}.")
+        real("WSD's cooldown", self.cooldown, 0, 1)
         if self.shape not in get_args(Shape):
             raise InputError(
                 f"WSD has no shape {self.shape!r}; choose one of {', '.join(get_args(Shape))}."

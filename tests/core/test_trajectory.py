@@ -8,7 +8,7 @@ from sftheory.simulation import run
 
 N = 5
 GAMMA = np.full(N, 0.1)
-TRIPLE = ["seed", "step", "loss_x", "loss_y", "loss_z", "grad_norm", "diverged"]
+TRIPLE = ["seed", "step", "loss_x", "loss_y", "loss_z", "grad_norm", "diverged", "gap_x"]
 
 
 @pytest.mark.parametrize(

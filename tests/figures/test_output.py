@@ -42,7 +42,7 @@ def test_the_csv_holds_what_is_drawn(made):
     data = FIGURES["F07"].make().data()
     assert table.columns == ["panel", "series", "x", "y", "low", "high"]
     assert len(table) == sum(len(curve.x) for curve in data.curves)
-    tuned = table.filter(pl.col("panel") == "cycle")["y"].to_list()
+    tuned = table.filter(pl.col("series") == "tuned")["y"].to_list()
     assert tuned == pytest.approx(data.panel("cycle")["tuned"].y, rel=1e-12)
 
 

@@ -116,7 +116,7 @@ BAD = [
     ({"gamma": [np.inf, 0.1]}, "gamma has inf at step 1"),
     ({"gamma": [[0.1, 0.1], [0.1, -1]]}, "gamma has -1 at step 2 of row 1"),
     ({"gamma": []}, "gamma is empty"),
-    ({"gamma": 0.1}, "one entry per step"),
+    ({"gamma": 0.1}, "one number per step"),
     ({"gamma": ["a"]}, "must be numbers"),
     ({"gamma": None}, "gamma must be"),
     ({"D": None}, "needs D, the distance .* not known; pass D="),
@@ -191,5 +191,5 @@ def test_a_tuned_step_has_the_least_value_of_its_shape(entry, shape):
 def test_the_error_names_the_bounds_that_do_cover_the_method():
     with pytest.raises(InputError, match=r"use bounds\.averaged or bounds\.schedulet"):
         last_iterate(PolyakAverage("gamma").tableau([0.2, 0.1]), D=1, G=1)
-    with pytest.raises(InputError, match=r"no closed form does; use bounds\.certificate"):
+    with pytest.raises(InputError, match=r"any other by bounds\.certificate"):
         last_iterate(EMA(0.9).tableau([0.2, 0.1]), D=1, G=1)

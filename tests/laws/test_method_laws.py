@@ -120,7 +120,7 @@ def test_the_loop_on_symbols_writes_out_the_matrix_form(entry, gamma):
         ([0.1, -0.1], "gamma has -0.1 at step 2"),
         ([0.1, np.nan], "gamma has nan at step 2"),
         ([[0.1, 0.1], [0.1, np.inf]], "gamma has inf at step 2 of row 1"),
-        (0.1, "one entry per step"),
+        (0.1, "one number per step"),
         (None, "gamma must be"),
         (["large"], "gamma must be numbers"),
     ],

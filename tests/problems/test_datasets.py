@@ -71,9 +71,9 @@ def test_a_malformed_line_is_named_with_file_number_and_reason(tmp_path, text, l
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", "0 different labels"),
-        ("+1 1:1\n+1 1:2\n", "1 different labels, but two classes are needed"),
-        ("1 1:1\n2 1:1\n3 1:1\n", "3 different labels"),
+        ("", "is empty"),
+        ("+1 1:1\n+1 1:2\n", "one label, but two classes are needed"),
+        ("1 1:1\n2 1:1\n3 1:1\n", "3 labels"),
         ("+1\n-1\n", "labels but no features"),
         (b"\xff\xfe+1 1:1\n", "not text"),
     ],

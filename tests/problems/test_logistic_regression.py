@@ -90,8 +90,8 @@ def test_columns_that_are_rarely_non_zero_or_constant_are_dropped(tmp_path):
     [
         ({"name_or_path": "diabetis"}, "no data set 'diabetis'; did you mean 'diabetes'"),
         ({"name_or_path": "./none.svm"}, "no file ./none.svm"),
-        ({"name_or_path": "diabetes", "reg": -1}, "reg >= 0"),
-        ({"name_or_path": "diabetes", "reg": np.nan}, "reg >= 0"),
+        ({"name_or_path": "diabetes", "reg": -1}, "reg must be a number >= 0"),
+        ({"name_or_path": "diabetes", "reg": np.nan}, "reg must be a number >= 0"),
         ({"name_or_path": "diabetes", "batch": 0}, "batch must be a whole number"),
     ],
 )
