@@ -166,40 +166,6 @@ ANYTIME_FAILS = (
     "both have all but converged, it is behind by 1.4 standard errors, (4.8 ± 0.3) 1e-4 against "
     "(4.2 ± 0.3) 1e-4."
 )
-POLYAK_FAILS,
-            ),
-            Claim(
-                "R01-anytime",
-                "Stopped at a quarter of the horizon, at the peaks that are best for the end, the "
-                "schedule-free run is ahead of the linear-decay run on every data set: largest "
-                "ratio of the gaps",
-                ratios("last iterate, linear decay", "quarter").max(),
-                "<=",
-                1,
-                source="defazio2024, any stopping time",
-                known_failure=ANYTIME_FAILS,
-            ),
-            Claim(
-                "R01-peaks",
-                "Schedule-free stays within 4 times its best for at least as many peaks as Polyak "
-                "averaging on every data set: smallest surplus",
-                (wins("schedule-free") - wins("Polyak average")).min(),
-                ">=",
-                0,
-                source="this project",
-            ),
-        ]
-
-
-LINEAR_FAILS = (
-    "With minibatch noise and β = 0.9 the average still carries early points after 2000 steps: "
-    "schedule-free wins on diabetes only, and linear decay, told the horizon, ends 1.2 to 2 times "
-    "lower on the other three."
-)
-ANYTIME_FAILS = (
-    "The run is 2 times ahead on cancer and digits and 10 times on diabetes; on wine the two are "
-    "level within the standard error, both having all but converged."
-)
 POLYAK_FAILS = (
     "At its own best peak plain averaging ends lower on digits and wine, where noise and not "
     "curvature limits the end; it is worse on cancer and diabetes, and from 4 times its best peak "
