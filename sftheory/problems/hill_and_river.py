@@ -66,11 +66,14 @@ class HillAndRiver(Problem):
 
     def oracle(self, x: Any, noise: Any = None) -> tuple[Any, Any]:
         h, slope = x[..., 0], self.a * x[..., 0]
-        rate = 1 / (1 + x[..., 1])
+        river = self.c0 / (1 + x[..., 1])
         g = np.empty_like(x, dtype=slope.dtype)
         g[..., 0] = slope if noise is None else slope + self.sigma * noise
-        g[..., 1] = -self.c0 * rate * rate
-        return slope * h / 2 + self.c0 * rate, g
+        np.multiply(river, river * (-1 / self.c0), out=g[..., 1])
+        loss = slope * h
+        loss *= 0.5
+        loss += river
+        return loss, g
 
     def draw(self, rng: np.random.Generator, steps: int) -> Array:
         return rng.standard_normal(steps)
