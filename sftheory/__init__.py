@@ -11,7 +11,16 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_MODULES = ("bounds", "figures", "methods", "problems", "schedules", "simulation")
+_MODULES = (
+    "bounds",
+    "figures",
+    "methods",
+    "optim",
+    "problems",
+    "schedules",
+    "simulation",
+    "worst_cases",
+)
 _NAMES = {
     "Claim": "sftheory.core.claim",
     "InputError": "sftheory.core.errors",
@@ -20,6 +29,9 @@ _NAMES = {
     "Trajectory": "sftheory.core.trajectory",
     "Adam": "sftheory.simulation",
     "run": "sftheory.simulation",
+    "WorstCase": "sftheory.worst_cases",
+    "worst_case": "sftheory.worst_cases",
+    "replay": "sftheory.optim",
 }
 __all__ = sorted([*_MODULES, *_NAMES, "__version__"])  # pyright: ignore[reportUnsupportedDunderAll]
 

@@ -1,4 +1,4 @@
-"""The command line: `sftheory list | show | reproduce | bound`, built from the registries."""
+"""The command line: `sftheory list | show | reproduce | bound | worst-case`."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ EXAMPLES = """examples:
   sftheory show schedule wsd
   sftheory reproduce F01 F05
   sftheory bound --schedule wsd --cooldown 0.2 --steps 400
+  sftheory worst-case --schedule cosine --steps 1e5 --certify rational
   sftheory bound --method schedule_free --weights gamma --schedule cosine --peak 0.05"""
 
 
@@ -70,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
 
     def command(run: Callable[..., int], text: str) -> argparse.ArgumentParser:
-        name = run.__name__.removesuffix("_")
+        name = run.__name__.removesuffix("_").replace("_", "-")
         sub = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         sub.set_defaults(command=run)
         sub.add_argument("--json", action="store_true", help="one JSON object, for machines")
@@ -88,6 +89,14 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", default=None, help="the folder (default: paper_figures/out)")
     sub = command(bound, "What theory promises for a schedule and a method.")
     sub.add_argument("name", nargs="?", help="a bound; none takes all that cover the method")
+    _add_method(sub)
+    sub = command(worst_case, "The exact worst case of a schedule and a method.")
+    sub.add_argument("--certify", choices=["float", "rational"], default="float")
+    _add_method(sub)
+    return parser
+
+
+def _add_method(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--schedule", default="linear", help="(linear) with options, --cooldown 0.2")
     sub.add_argument("--method", default="last_iterate", help="(last_iterate) with its options")
     sub.add_argument("--steps", type=_whole, default=400, help="(400) N, the gradient steps")
@@ -95,7 +104,6 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--warmup", default=None, help="steps (20), or with a point a fraction (0.05)")
     sub.add_argument("--D", type=float, default=1.0, help="(1) distance to a minimiser")
     sub.add_argument("--G", type=float, default=1.0, help="(1) bound on the subgradient norms")
-    return parser
 
 
 def _whole(text: str) -> int:
@@ -112,7 +120,7 @@ def _own_options(
     parser: argparse.ArgumentParser, words: list[str]
 ) -> tuple[list[str], list[str], dict[str, Any]]:
     """Split off the options of a schedule or a method, which depend on which one is chosen."""
-    if words[:1] != ["bound"]:
+    if words[:1] not in (["bound"], ["worst-case"]):
         return [], words, {}
     choices = next(a.choices for a in parser._actions if isinstance(a.choices, Mapping))
     known = {s for action in choices[words[0]]._actions for s in action.option_strings}
@@ -291,13 +299,10 @@ def _short(value: Any) -> str:
     return value if isinstance(value, str) else f"{value:.5g}"
 
 
-def bound(options: argparse.Namespace) -> int:
-    """`sftheory bound`: evaluate bounds for a schedule and a method by name."""
-    from sftheory import bounds as package
-    from sftheory.bounds.base import NO_BOUND, covers, not_covered
-
+def _schedule_and_method(options: argparse.Namespace) -> tuple[Any, Any]:
+    """What --schedule, --method, --warmup and their own options name."""
     known = registries()
-    schedules, methods, bounds = known["schedules"], known["methods"], known["bounds"]
+    schedules, methods = known["schedules"], known["methods"]
     given = options.given
     schedule = _build(schedules, options.schedule, given)
     method = _build(methods, options.method, given)
@@ -311,6 +316,16 @@ def bound(options: argparse.Namespace) -> int:
     if options.warmup is not None:
         length = "fraction" if "." in options.warmup else "steps"
         schedule = schedules["warmup"].object(schedule, **{length: _literal(options.warmup)})
+    return schedule, method
+
+
+def bound(options: argparse.Namespace) -> int:
+    """`sftheory bound`: evaluate bounds for a schedule and a method by name."""
+    from sftheory import bounds as package
+    from sftheory.bounds.base import NO_BOUND, covers, not_covered
+
+    bounds = registries()["bounds"]
+    schedule, method = _schedule_and_method(options)
     eta = schedule(options.steps)
     shape = method.tableau(eta)
     chosen = [bounds[options.name].name] if options.name else bounds.names()
@@ -342,6 +357,35 @@ def bound(options: argparse.Namespace) -> int:
     print(f"{method} with {schedule}, N = {options.steps}, D = {options.D:g}, G = {options.G:g}")
     _print(table)
     print(f"No method with N subgradients can promise less than {minimax:.6g}.")
+    return 0
+
+
+def worst_case(options: argparse.Namespace) -> int:
+    """`sftheory worst-case`: the exact value with its certificate, and the path that gave it."""
+    from sftheory.worst_cases import worst_case as solve
+
+    schedule, method = _schedule_and_method(options)
+    eta = schedule(options.steps)
+    peak = options.peak
+    if peak is None:
+        from sftheory.bounds import last_iterate_tuned
+
+        effective = method.tableau(eta).effective_schedule()
+        peak = float(last_iterate_tuned(effective, D=options.D, G=options.G)[0])
+    tableau = method.tableau(peak * eta)
+    found = solve(tableau, D=options.D, G=options.G, certify=options.certify)
+    facts = {"schedule": repr(schedule), "method": repr(method), "steps": options.steps}
+    facts |= {"D": options.D, "G": options.G, "peak": peak}
+    names = ("value", "lower", "upper", "certified", "path")
+    facts |= {name: getattr(found, name) for name in names}
+    if options.json:
+        print(json.dumps({k: str(v) if v != v else v for k, v in facts.items()}, indent=1))
+        return 0
+    scale = math.sqrt(options.steps + 1) / (options.D * options.G)
+    print(f"{method} with {schedule}, N = {options.steps}, peak {peak:.6g}")
+    print(f"worst case   {found.value:.15g}   × sqrt(N+1) / (D G) = {found.value * scale:.9g}")
+    print(f"enclosure    [{found.lower:.17g}, {found.upper:.17g}]")
+    print(f"path         {found.path}, certified: {found.certified}")
     return 0
 
 

@@ -67,6 +67,19 @@ def test_bound_of_a_method_uses_its_tableau(capsys):
     assert json.loads(out)["bounds"][0]["value"] == bounds.schedulet(tableau, D=1, G=1)
 
 
+def test_worst_case_gives_the_value_its_enclosure_and_its_path(capsys):
+    _, out, _ = run(capsys, *"worst-case --steps 99 --json --certify rational".split())
+    found = json.loads(out)
+    assert found["lower"] <= 0.1 <= found["upper"] and found["value"] == pytest.approx(0.1)
+    assert (found["path"], found["certified"]) == ("last iterate", "rational")
+
+
+def test_worst_case_of_a_method_off_the_theorems_is_solved_and_says_so(capsys):
+    words = "worst-case --method primal_average --steps 6 --peak 0.3"
+    status, out, _ = run(capsys, *words.split())
+    assert status == 0 and "path         sdp, certified: float" in out
+
+
 def test_bound_prints_a_table_for_people(capsys):
     _, out, _ = run(capsys, "bound", "--steps", "99")
     assert "last_iterate" in out and "less than 0.1" in out

@@ -17,7 +17,7 @@ from sftheory.bounds.base import (
     one_norm,
     step_sizes,
 )
-from sftheory.core.errors import InputError, count, steps
+from sftheory.core.errors import InputError, count, numbers, steps
 from sftheory.core.tableau import Tableau
 from sftheory.core.trajectory import Trajectory
 
@@ -54,6 +54,8 @@ def schedule_free(gamma: ArrayLike | Tableau, N: int | None = None, *, D: float,
         0.5
     """
     if isinstance(gamma, Tableau):
+        if N not in (None, gamma.steps):
+            raise InputError(f"The tableau has N={gamma.steps} steps but N={N}; leave N out.")
         step, N = step_sizes("schedule_free", gamma)[..., 0], gamma.steps
     else:
         step = steps("gamma", np.atleast_1d(gamma)).reshape(np.shape(gamma))
@@ -118,7 +120,8 @@ def online_to_batch(weights: ArrayLike, *, regret: ArrayLike) -> Any:
     total = weights.sum(axis=-1)
     if (np.asarray(total) == 0).any():
         raise InputError("bounds.online_to_batch needs a positive weight; all are zero.")
-    return number(np.asarray(regret, float) / total)
+    shape = np.shape(regret)
+    return number(numbers("regret", np.atleast_1d(regret)).reshape(shape) / total)
 
 
 def regret_ogd(gamma: ArrayLike, weights: ArrayLike, D: float, G: float | ArrayLike) -> Any:

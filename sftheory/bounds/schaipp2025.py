@@ -146,7 +146,13 @@ def omega_tuned(
 def _batched(bound: str, gamma: Array, G: Any) -> tuple[Array, Array]:
     """Steps (..., N) and norms (..., N + 1) with the same batch axes."""
     G = gradient_norms(bound, G, gamma.shape[-1])
-    batch = np.broadcast_shapes(gamma.shape[:-1], G.shape[:-1])
+    try:
+        batch = np.broadcast_shapes(gamma.shape[:-1], G.shape[:-1])
+    except ValueError:
+        raise InputError(
+            f"bounds.{bound} got steps of shape {gamma.shape} and norms of shape {G.shape}; "
+            f"make their batch axes equal."
+        ) from None
     return (
         np.broadcast_to(gamma, (*batch, gamma.shape[-1])),
         np.broadcast_to(G, (*batch, G.shape[-1])),

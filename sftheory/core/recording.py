@@ -204,6 +204,8 @@ def _recorded_steps(record: Any, N: int) -> NDArray[np.int64]:
         if record not in ("losses", "all"):
             raise InputError(f"record={record!r} is not 'losses', 'all' or a list of steps.")
         return np.arange(N + 1)
+    if not isinstance(record, (list, tuple, range, set, np.ndarray)):
+        raise InputError(f"record={record!r} is not 'losses', 'all' or a list of steps.")
     chosen = np.unique(np.asarray(list(record)))
     whole = chosen.size and np.issubdtype(chosen.dtype, np.integer)
     if not whole or chosen[0] < 0 or chosen[-1] > N:

@@ -104,7 +104,8 @@ class TorchCPU:
 
     The engine is the Mersenne twister. A float32 uniform takes the low 24 bits of one draw; a
     normal takes the Box-Muller transform of two 53-bit uniforms, which torch's scalar path uses for
-    small tensors.
+    small tensors. The second normal of an odd number of them is dropped, which torch keeps for the
+    next call: draw them in one call.
     """
 
     def __init__(self, seed: int) -> None:
