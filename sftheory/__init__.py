@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from sftheory.core.lazy import attributes
+
 __version__ = "0.1.0"
 
 _MODULES = (
@@ -36,14 +38,13 @@ _NAMES = {
 __all__ = sorted([*_MODULES, *_NAMES, "__version__"])  # pyright: ignore[reportUnsupportedDunderAll]
 
 
+_attribute = attributes(__name__, _NAMES)
+
+
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return importlib.import_module(f"{__name__}.{name}")
-    if name not in _NAMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    thing = getattr(importlib.import_module(_NAMES[name]), name)
-    globals()[name] = thing
-    return thing
+    return _attribute(name)
 
 
 def __dir__() -> list[str]:

@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from sftheory import bounds, methods, schedules
-from sftheory.cli import main, registries
+from sftheory.cli import main
+from sftheory.options import registries
 
 
 def run(capsys, *words):

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import sftheory
-from sftheory.cli import registries
 from sftheory.core.tableau import Tableau
 from sftheory.figures.readme import rewrite, table
+from sftheory.options import registries
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -1,6 +1,5 @@
 import json
 import os
-import sys
 
 import polars as pl
 import pytest
@@ -59,7 +58,6 @@ def test_an_unknown_id_suggests_the_nearest_and_writes_nothing(tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="folders are files differently there")
 def test_a_folder_that_cannot_be_written_is_said_before_any_work(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(InputError, match="Cannot write figures to"):
