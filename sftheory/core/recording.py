@@ -12,7 +12,7 @@ from sftheory.core.tableau import Tableau, mix
 from sftheory.core.trajectory import Trajectory
 
 PLANAR = 4  # up to this dimension sums over coordinates are written out
-BLOCK_BYTES = 32 << 20  # of noise drawn at a time: enough steps a call to amortise it
+BLOCK_BYTES = 96 << 20  # of noise drawn at a time: enough steps a call to amortise it
 GROUP = 64  # seeds whose noise is copied at once: one at a time would touch every line anew
 
 
