@@ -99,7 +99,12 @@ def _add_method(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--schedule", default="linear", help="(linear) with options, --cooldown 0.2")
     sub.add_argument("--method", default="last_iterate", help="(last_iterate) with its options")
     sub.add_argument("--steps", type=_whole, default=400, help="(400) N, the gradient steps")
-    sub.add_argument("--peak", type=float, default=None, help="base step (default: the best)")
+    sub.add_argument(
+        "--peak",
+        type=float,
+        default=None,
+        help="base step (default: the best of the bound, or of the exact value)",
+    )
     sub.add_argument("--warmup", default=None, help="steps (20), or with a point a fraction (0.05)")
     sub.add_argument("--D", type=float, default=1.0, help="(1) distance to a minimiser")
     sub.add_argument("--G", type=float, default=1.0, help="(1) bound on the subgradient norms")

@@ -11,7 +11,7 @@ and where the steps are small there is one.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -36,8 +36,10 @@ class MaxOfLinear(Problem):
         D: |x_1 - x_*|.
         G: |g_j|, the Lipschitz constant.
 
+        gap: piece j is lowered by j times this; see `separated`.
+
     The oracle returns the piece of lowest index within 1e-9 D G of the maximum: at x_i that is g_i,
-    and any of the tied ones is a subgradient.
+    and any of the tied ones is a subgradient. With a gap it returns the maximum's.
     """
 
     p: float
@@ -45,12 +47,15 @@ class MaxOfLinear(Problem):
     root: Array
     radius: float
     G: float  # pyright: ignore[reportIncompatibleVariableOverride]
+    gap: float = 0.0
 
     f_star = 0.0
 
     @classmethod
     def of_steps(cls, h: Array, *, D: float, G: float) -> MaxOfLinear:
-        """The worst function of steps h > 0, (N,)."""
+        """The worst function of steps h > 0, (N,); of none it is G <e_0, x>."""
+        if len(h) == 0:
+            return cls(1.0, np.empty(0), np.empty(0), float(D), float(G))
         p, q, U = worst_parameters(np.ascontiguousarray(h), D, G)
         m = int(np.argmax(U <= 0)) if (U <= 0).any() else len(U)  # pieces with a part of their own
         return cls(float(p), q[:m], np.sqrt(U[:m]), float(D), float(G))
@@ -67,6 +72,14 @@ class MaxOfLinear(Problem):
         """The minimiser, zero."""
         return np.zeros(len(self.q) + 1)
 
+    def separated(self, gap: float = TIE) -> MaxOfLinear:
+        """The same with piece j lowered by j gap D G: the maximum has one piece where they tied.
+
+        What a method attains on it bounds its worst case from below without any choice of
+        subgradients, and is smaller by at most (m + 1) gap D G.
+        """
+        return replace(self, gap=gap * self.radius * self.G)
+
     @property
     def pieces(self) -> Array:
         """The g_j as rows, (m + 1, m + 1)."""
@@ -79,14 +92,14 @@ class MaxOfLinear(Problem):
         return self.G * rows
 
     def products(self, x: Any) -> Any:
-        """<g_j, x> for every piece, (..., m + 1) -> (..., m + 1), by one prefix sum."""
+        """<g_j, x> - j gap for every piece, (..., m + 1) -> (..., m + 1), by one prefix sum."""
         own = self.root * x[..., 1:]
         before = np.cumsum(self.q * own, axis=-1)
         values = np.empty(np.shape(x))
         values[..., 0] = 0
         values[..., 1:] = -before
         values[..., :-1] += own
-        return self.G * (self.p * x[..., :1] + values)
+        return self.G * (self.p * x[..., :1] + values) - self.gap * np.arange(np.shape(x)[-1])
 
     def value(self, x: Any) -> Any:
         return np.maximum(self.products(x).max(axis=-1), 0)
@@ -97,7 +110,8 @@ class MaxOfLinear(Problem):
     def oracle(self, x: Any, noise: Any = None) -> tuple[Any, Any]:
         values = self.products(x)
         top = values.max(axis=-1)
-        near = values >= top[..., None] - TIE * self.radius * self.G
+        tie = 0.0 if self.gap else TIE * self.radius * self.G
+        near = values >= top[..., None] - tie
         j = near.argmax(axis=-1)[..., None]
         m = len(self.q)
         index = np.arange(m)

@@ -116,10 +116,10 @@ def schedule_free_upper(tableau: Tableau, h: Array, D: float, G: float) -> float
     inf where a weight is zero but its step is not.
     """
     gamma, c = tableau.gamma, np.concatenate([[1.0], tableau.c])
-    log_kept = np.concatenate([np.cumsum(np.log1p(-c[:0:-1]))[::-1], [0.0]])
-    omega = c * np.exp(log_kept)  # the weight of z_k in the report
-    after = 1 - np.cumsum(omega)[:-1]
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):  # c = 1 forgets; a weight may be 0
+        log_kept = np.concatenate([np.cumsum(np.log1p(-c[:0:-1]))[::-1], [0.0]])
+        omega = c * np.exp(log_kept)  # the weight of z_k in the report
+        after = 1 - np.cumsum(omega)[:-1]
         reach = np.cumsum(gamma) + gamma * after / omega[:-1]
     P = max(D / G, float(np.max(reach)))
     return (D * D / P + G * G * (P - 2 * float(h.sum()))) / 2 if np.isfinite(P) else np.inf

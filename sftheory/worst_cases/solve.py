@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sftheory.core.errors import InputError, constant, steps
+from sftheory.core.errors import InputError, constant
 from sftheory.core.tableau import Tableau, iterate
 from sftheory.worst_cases import hull, recursion, sdp
 from sftheory.worst_cases.enclosure import enclose
@@ -17,6 +17,7 @@ from sftheory.worst_cases.hard_functions import Interpolation, MaxOfLinear
 Array = NDArray[np.float64]
 Path = Literal["last iterate", "hull", "bracket", "sdp"]
 SDP_ACCURACY = 1e-5  # of D G: what upper - lower must come to, for the program to decide
+BRACKET_LIMIT = 10_000  # steps; N² operations
 MULTIPLIERS_LIMIT = 200  # steps; the hull's multipliers are N² numbers from N³ operations
 
 
@@ -76,8 +77,8 @@ def worst_case(
         hull condition does not; beyond, a bracket.
 
     Raises:
-        InputError: a batch of tableaus, a negative step, a constant that is missing, or certify
-            unknown.
+        InputError: a batch of tableaus, a negative step, a constant that is missing, certify
+            unknown, or more than 10,000 steps of a method off the theorems.
 
     Example:
         >>> from sftheory.schedules import Linear
@@ -89,14 +90,14 @@ def worst_case(
         raise InputError(f"certify is None, 'float' or 'rational', not {certify!r}.")
     D = _one("D", D)
     G = _one("G", G)
-    tableau = method if isinstance(method, Tableau) else Tableau(_steps(method), 0.0, 1.0)
+    tableau = method if isinstance(method, Tableau) else Tableau(method, 0.0, 1.0)
     if tableau.batch:
         raise InputError(
             f"worst_case takes one method at a time, not a batch {tableau.batch}; "
             f"for many last iterates use bounds.last_iterate."
         )
     h = tableau.effective_schedule()
-    if (tableau.c == 1).all():
+    if (tableau.c == 1).all() or not h.any():  # a report that is x_1 is SGD without steps
         return _exact(h, D, G, certify, "last iterate")
     if hull.margin(tableau, h, D, G) >= -hull.TOLERANCE:
         multipliers = None
@@ -111,10 +112,6 @@ def _one(name: str, value: Any) -> float:
     if not isinstance(checked, float):
         raise InputError(f"worst_case needs one {name}, not {len(checked)} of them.")
     return checked
-
-
-def _steps(gamma: ArrayLike) -> Array:
-    return steps("gamma", gamma)
 
 
 def _exact(
@@ -169,9 +166,12 @@ def _gradient(h: Array, D: float, G: float) -> Array:
 
 def _bracketed(tableau: Tableau, h: Array, D: float, G: float) -> WorstCase:
     positive = np.ascontiguousarray(h[h > 0])
-    if len(positive) == 0:
-        raise InputError("worst_case needs a method that moves; all effective steps are zero.")
-    function: MaxOfLinear | Interpolation = MaxOfLinear.of_steps(positive, D=D, G=G)
+    if tableau.steps > BRACKET_LIMIT:
+        raise InputError(
+            f"This method is off the theorems, and a bracket runs it on a function with N pieces: "
+            f"N={tableau.steps} is too many, pass at most {BRACKET_LIMIT} steps."
+        )
+    function: MaxOfLinear | Interpolation = MaxOfLinear.of_steps(positive, D=D, G=G).separated()
     lower = attained(tableau, function)
     upper = hull.schedule_free_upper(tableau, h, D, G)
     if tableau.steps > sdp.LIMIT:

@@ -192,3 +192,37 @@ BAD = [
 def test_what_the_theory_does_not_cover_is_refused(kwargs, sentence):
     with pytest.raises(InputError, match=sentence):
         worst_case(**kwargs)
+
+
+def test_first_steps_of_zero_are_handled_off_the_theorems():
+    tableau = sft.methods.ScheduleFree(0.9).tableau([0.0, 0.3, 0.2])
+    found = worst_case(tableau, D=1, G=1)
+    assert found.path == "sdp" and found.certified == "float"
+    np.testing.assert_allclose(found.value, program(tableau, 1, 1, full=True), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "method", [[0.0, 0.0], sft.methods.PolyakAverage().tableau([0.0, 0.0]), Tableau([0.5], 0, 0)]
+)
+def test_a_method_that_does_not_move_is_as_bad_as_its_start(method):
+    found = worst_case(method, D=2, G=3)
+    assert found.value == found.lower == found.upper == 6
+    assert found.function.value(found.function.x1) == 6
+
+
+def test_a_bracket_of_too_many_steps_is_refused():
+    tableau = sft.methods.PrimalAverage().tableau(sft.schedules.Linear()(10_001))
+    with pytest.raises(InputError, match="pass at most 10000 steps"):
+        worst_case(tableau, D=1, G=1)
+
+
+def test_what_is_attained_on_the_separated_function_needs_no_choice_of_subgradients():
+    gamma = np.full(30, 1 / np.sqrt(31))
+    found = worst_case(sft.methods.ScheduleFree(0.9).tableau(gamma), D=1, G=1)
+    f = found.function.separated()
+    tableau = sft.methods.ScheduleFree(0.9).tableau(gamma)
+    traj = sft.run(f, tableau, record="all")
+    pieces = f.products(traj.y[0, :-1])
+    runner_up = np.sort(pieces, axis=-1)[:, -2]
+    assert (pieces.max(axis=-1) - runner_up > 0).all()
+    assert found.value - 31e-9 <= traj.gap_x[0, -1] <= found.value
