@@ -5,9 +5,10 @@ from sftheory.core.lazy import attributes
 __getattr__ = attributes(
     __name__,
     {
-        "Interpolation": "sftheory.worst_cases.hard_functions",
+        "Interpolation": "sftheory.worst_cases.interpolation",
         "MaxOfLinear": "sftheory.worst_cases.hard_functions",
-        "WorstCase": "sftheory.worst_cases.solve",
+        "WorstCase": "sftheory.worst_cases.result",
+        "WorstCases": "sftheory.worst_cases.result",
         "worst_case": "sftheory.worst_cases.solve",
     },
 )

@@ -1,60 +1,79 @@
-"""A rigorous enclosure of the exact worst case, in decimal arithmetic with directed rounding.
+"""A rigorous enclosure of the exact worst case: 106-bit arithmetic, every operation outwards.
 
-The floats that come in are exact decimals, and every operation is rounded down for the lower end
-and up for the upper end, so the true value lies between. The update a -> max over q of
-{x q + a (1 - q²) - t q²} grows with a and shrinks with the tail t; its unclipped formula is an
-upper bound and its clipped one a lower bound whatever the branch, so a wrong branch can only widen.
+The update a -> max over q of {x q + a (1 - q²) - t q²} grows with a and shrinks with the tail t;
+its unclipped formula is an upper bound and its clipped one a lower bound whatever the branch, so a
+wrong branch can only widen. The loop is compiled; the last line, with D and G, is exact rationals.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
+from fractions import Fraction
 
-DIGITS = 34
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from sftheory.worst_cases.double_double import (
+    add,
+    divide,
+    down,
+    negative,
+    product_exactly,
+    times,
+    up,
+)
+
+Array = NDArray[np.float64]
 
 
-def enclose(
-    h: Sequence[float], D: float, G: float, digits: int = DIGITS
-) -> tuple[Decimal, Decimal]:
-    """lower <= W(h; D, G) <= upper for steps h > 0, in O(N).
-
-    The relative width is about N 10^-digits.
+def enclose(h: Array, D: float, G: float) -> tuple[Fraction, Fraction]:
+    """lower <= W(h; D, G) <= upper for steps h > 0, in O(N); relative width about N 2^-98.
 
     Args:
-        h: (N,), > 0; floats are taken exactly.
+        h: (N,), > 0, none below 2^-400 of the largest; taken exactly.
         D: > 0.
         G: > 0.
-        digits: of the arithmetic.
     """
-    floor, ceiling = Context(digits, ROUND_FLOOR), Context(digits, ROUND_CEILING)
-    # a float has up to 767 significant digits; it must be taken as it is, not rounded
-    steps = [Decimal(float(x)) for x in reversed(h)]
-    add_f, sub_f, mul_f, div_f = floor.add, floor.subtract, floor.multiply, floor.divide
-    add_c, sub_c, mul_c, div_c = ceiling.add, ceiling.subtract, ceiling.multiply, ceiling.divide
-    four = Decimal(4)
-    two = Decimal(2)
-    al = tl = floor.plus(steps[0])
-    ah = th = ceiling.plus(steps[0])
-    for x in steps[1:]:
-        if x < mul_f(two, add_f(al, tl)):
-            al = add_f(al, div_f(mul_f(x, x), mul_c(four, add_c(al, th))))
-        else:
-            al = sub_f(x, th)
-        if x < mul_c(two, add_c(ah, th)):
-            ah = add_c(ah, div_c(mul_c(x, x), mul_f(four, add_f(ah, tl))))
-        else:
-            ah = sub_c(x, tl)
-        tl, th = add_f(tl, x), add_c(th, x)
-    D_, G_ = Decimal(float(D)), Decimal(float(G))
-    if mul_f(mul_f(two, G_), add_f(al, tl)) >= D_:
-        last = div_f(mul_f(D_, D_), mul_c(four, add_c(al, th)))
-        low = add_f(mul_f(mul_f(G_, G_), al), last)
+    _, exponent = np.frexp(h.max())
+    unit = Fraction(2) ** int(exponent)
+    ends = _sums(np.ldexp(h, -exponent))
+    al, ah, tl, th = (unit * (Fraction(high) + Fraction(low)) for high, low in ends)
+    D_, G_ = Fraction(D), Fraction(G)
+    if 2 * G_ * (al + tl) >= D_:
+        lower = G_ * G_ * al + D_ * D_ / (4 * (al + th))
     else:
-        low = sub_f(mul_f(D_, G_), mul_c(mul_c(G_, G_), th))
-    if mul_c(mul_c(two, G_), add_c(ah, th)) >= D_:
-        last = div_c(mul_c(D_, D_), mul_f(four, add_f(ah, tl)))
-        high = add_c(mul_c(mul_c(G_, G_), ah), last)
+        lower = D_ * G_ - G_ * G_ * th
+    if 2 * G_ * (ah + th) >= D_:
+        upper = G_ * G_ * ah + D_ * D_ / (4 * (ah + tl))
     else:
-        high = sub_c(mul_c(D_, G_), mul_f(mul_f(G_, G_), tl))
-    return low, high
+        upper = D_ * G_ - G_ * G_ * tl
+    return lower, upper
+
+
+def outward(lower: Fraction, upper: Fraction) -> tuple[float, float]:
+    """Doubles around an interval of rationals."""
+    low, high = float(lower), float(upper)
+    return (
+        low if Fraction(low) <= lower else float(np.nextafter(low, -np.inf)),
+        high if Fraction(high) >= upper else float(np.nextafter(high, np.inf)),
+    )
+
+
+@njit(cache=True)
+def _sums(h: Array) -> tuple:  # pyright: ignore[reportMissingTypeArgument]
+    """a and the tail t = Σ h, below and above, each as two doubles."""
+    step = (h[-1], 0.0)
+    al, ah, tl, th = step, step, step, step
+    for k in range(len(h) - 2, -1, -1):
+        step = (h[k], 0.0)
+        square = product_exactly(h[k], h[k])
+        if h[k] < 2 * down(add(al, tl))[0]:
+            al = down(add(al, down(divide(square, times(4.0, up(add(al, th)))))))
+        else:
+            al = down(add(step, negative(th)))
+        if h[k] < 2 * up(add(ah, th))[0]:
+            ah = up(add(ah, up(divide(square, times(4.0, down(add(ah, tl)))))))
+        else:
+            ah = up(add(step, negative(tl)))
+        tl, th = down(add(tl, step)), up(add(th, step))
+    return al, ah, tl, th

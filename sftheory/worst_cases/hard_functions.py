@@ -10,9 +10,7 @@ and where the steps are small there is one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -22,7 +20,7 @@ from sftheory.problems.base import Problem
 from sftheory.worst_cases.recursion import worst_parameters
 
 Array = NDArray[np.float64]
-TIE = 1e-9  # of D G: pieces closer to the maximum than this count as tied
+TIE = 1e-15  # of D G: pieces closer to the maximum than this count as tied
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,9 +35,10 @@ class MaxOfLinear(Problem):
         G: |g_j|, the Lipschitz constant.
 
         gap: piece j is lowered by j times this; see `separated`.
+        floor: (m,), the values of f above which piece j is returned; None is -inf.
 
-    The oracle returns the piece of lowest index within 1e-9 D G of the maximum: at x_i that is g_i,
-    and any of the tied ones is a subgradient. With a gap it returns the maximum's.
+    The oracle returns the piece of lowest index within 1e-15 D G of the maximum: at x_i that is
+    g_i, and any of the tied ones is a subgradient. With a gap it returns the maximum's.
     """
 
     p: float
@@ -48,6 +47,7 @@ class MaxOfLinear(Problem):
     radius: float
     G: float  # pyright: ignore[reportIncompatibleVariableOverride]
     gap: float = 0.0
+    floor: Array | None = None
 
     f_star = 0.0
 
@@ -72,7 +72,7 @@ class MaxOfLinear(Problem):
         """The minimiser, zero."""
         return np.zeros(len(self.q) + 1)
 
-    def separated(self, gap: float = TIE) -> MaxOfLinear:
+    def separated(self, gap: float = 1e-9) -> MaxOfLinear:
         """The same with piece j lowered by j gap D G: the maximum has one piece where they tied.
 
         What a method attains on it bounds its worst case from below without any choice of
@@ -112,6 +112,8 @@ class MaxOfLinear(Problem):
         top = values.max(axis=-1)
         tie = 0.0 if self.gap else TIE * self.radius * self.G
         near = values >= top[..., None] - tie
+        if self.floor is not None:
+            near[..., :-1] &= top[..., None] >= self.floor
         j = near.argmax(axis=-1)[..., None]
         m = len(self.q)
         index = np.arange(m)
@@ -121,88 +123,3 @@ class MaxOfLinear(Problem):
         g[..., 1:] += np.where(index == j, self.root, 0)
         g *= self.G
         return np.maximum(top, 0), np.where((top < 0)[..., None], 0, g)
-
-
-def _apart(products: Array, own: Array, gap: float) -> Array | None:
-    """Values f_k, the last the largest, with f_i >= f_j + <g_j, y_i - y_j> + gap; or None."""
-    from scipy.optimize import linprog
-
-    M = len(own)
-    i, j = np.nonzero(~np.eye(M, dtype=bool))
-    rows = np.zeros((len(i), M))
-    rows[np.arange(len(i)), j], rows[np.arange(len(i)), i] = 1, -1
-    limits = [(gap, max(gap, float(v))) for v in own]
-    room = own[j] - products[i, j] - gap
-    best = linprog(-np.eye(M)[-1], A_ub=rows, b_ub=room, bounds=limits)
-    return best.x if best.status == 0 else None
-
-
-@dataclass(frozen=True, eq=False)
-class Interpolation(Problem):
-    r"""f(x) = max(0, max_k F_k + <g_k, x - y_k>): the function that a Gram matrix stands for.
-
-    Args:
-        slopes: (M, d), the g_k, |g_k| <= G.
-        offsets: (M,), F_k - <g_k, y_k>.
-        start: (d,), x_1, with |x_1| <= D; x_* = 0.
-        radius: D.
-        G: the Lipschitz constant.
-
-    The oracle returns the piece that is largest.
-    """
-
-    slopes: Array
-    offsets: Array
-    start: Array
-    radius: float
-    G: float  # pyright: ignore[reportIncompatibleVariableOverride]
-
-    f_star = 0.0
-
-    @classmethod
-    def of_gram(
-        cls, gram: Array, values: Array, H: Array, *, D: float, G: float
-    ) -> Iterator[Interpolation]:
-        """Candidates from the Gram matrix of [x_1 - x_*, g_1, ..., g_M], the f_k and the step rows.
-
-        In units of D = G = 1 the slopes fix the points y_k that the method visits. A solver's
-        pieces tie only to its accuracy, so they are set apart by a small gap: piece k lowered by k
-        gaps, or by a linear program that keeps piece k above all others at y_k.
-        """
-        eigenvalues, vectors = np.linalg.eigh(gram)
-        factor = vectors * np.sqrt(np.maximum(eigenvalues, 0))
-        start, slopes = factor[0], factor[1:]
-        slopes = slopes / max(1.0, np.linalg.norm(slopes, axis=1).max())
-        start = start / max(1.0, float(np.linalg.norm(start)))
-        points = start - H @ slopes[: H.shape[1]]
-        own = (slopes * points).sum(axis=1)
-        gaps = (1e-8, 1e-7, 1e-6)
-        lowered = (values - gap * np.arange(len(values)) for gap in gaps)
-        apart = (_apart(points @ slopes.T, own, gap) for gap in gaps)
-        for chosen in chain(lowered, apart):
-            if chosen is not None:
-                offsets = chosen - own
-                offsets = offsets - max(0.0, float(offsets.max()))  # f(x_*) = 0
-                yield cls(G * slopes, D * G * offsets, D * start, float(D), float(G))
-
-    @property
-    def x1(self) -> Array:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The start."""
-        return self.start
-
-    @property
-    def x_star(self) -> Array:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The minimiser, zero."""
-        return np.zeros(len(self.start))
-
-    def value(self, x: Any) -> Any:
-        return np.maximum((x @ self.slopes.T + self.offsets).max(axis=-1), 0)
-
-    def subgradient(self, x: Any, noise: Any = None) -> Any:
-        return self.oracle(x)[1]
-
-    def oracle(self, x: Any, noise: Any = None) -> tuple[Any, Any]:
-        values = x @ self.slopes.T + self.offsets
-        top = values.max(axis=-1)
-        j = values.argmax(axis=-1)
-        return np.maximum(top, 0), np.where((top < 0)[..., None], 0, self.slopes[j])

@@ -27,26 +27,24 @@ Array = NDArray[np.float64]
 TOLERANCE = 1e-9
 
 
-def step_rows(tableau: Tableau) -> Array:
-    """Rows of the oracle points y_1, ..., y_N and of the report, (N + 1, N): y_k = x_1 - Σ H g."""
-    Y, h = tableau.step_matrices()
-    return np.vstack([Y, h])
-
-
-def virtual_steps(h: Array, D: float, G: float) -> Array:
-    """gamma' of the natural chain, (N,)."""
+def natural_chain(h: Array, D: float, G: float) -> Array:
+    """P_1 = max(M_1, D/G), P_{k+1} = max(M_{k+1}, h_k) of steps h > 0, (N + 1,)."""
     M = chain(np.ascontiguousarray(h))
-    P = np.concatenate([[max(M[0], D / G)], np.maximum(M[1:], h)])
+    return np.concatenate([[max(M[0], D / G)], np.maximum(M[1:], h)])
+
+
+def virtual_steps(h: Array, P: Array) -> Array:
+    """gamma' of a chain, (N,)."""
     return h / np.cumprod((P[1:] + h) / P[:-1])
 
 
-def weights(H: Array, h: Array, D: float, G: float) -> tuple[Array, Array]:
+def weights(H: Array, h: Array, P: Array) -> tuple[Array, Array]:
     """π (N + 1,) and ρ (N + 1, N + 1), ρ[j, k] the weight of y_j in y_k, by substitution, O(N³).
 
     H must have non-zero entries below its diagonal. The hull condition is that all are >= 0.
     """
     N = len(h)
-    virtual = virtual_steps(h, D, G)
+    virtual = virtual_steps(h, P)
     pi, rho = np.zeros(N + 1), np.zeros((N + 1, N + 1))
     pi[0] = 1
     for k in range(1, N + 1):
@@ -60,8 +58,8 @@ def weights(H: Array, h: Array, D: float, G: float) -> tuple[Array, Array]:
     return pi, rho
 
 
-def margin(tableau: Tableau, h: Array, D: float, G: float) -> float:
-    r"""The hull condition for a tableau, in O(N): it holds where the margin is >= 0.
+def margin(tableau: Tableau, h: Array, P: Array) -> float:
+    r"""The hull condition for a tableau with gamma, c > 0, in O(N): that the margin is >= 0.
 
     With a_l = gamma'_l / gamma_l (a_0 = 1) and b_k = beta_k + (1 - beta_k) / c_{k-1} (1 for the
     first point and the report), y_k = b_k x_k - (b_k - 1) x_{k-1}, and z'_k is a combination of the
@@ -69,9 +67,7 @@ def margin(tableau: Tableau, h: Array, D: float, G: float) -> float:
     a running threshold suffices.
     """
     N = tableau.steps
-    if (tableau.c == 0).any() or (tableau.gamma == 0).any():
-        return -np.inf
-    a = np.concatenate([[1.0], virtual_steps(h, D, G) / tableau.gamma]).tolist()
+    a = np.concatenate([[1.0], virtual_steps(h, P) / tableau.gamma]).tolist()
     c = np.concatenate([[np.nan, 1.0], tableau.c]).tolist()
     beta = tableau.beta.tolist()
     b = [np.nan, 1.0, *(beta[k] + (1 - beta[k]) / c[k + 1] for k in range(1, N)), 1.0]
@@ -93,19 +89,24 @@ def margin(tableau: Tableau, h: Array, D: float, G: float) -> float:
     return float(least)
 
 
-def multipliers(H: Array, h: Array, D: float, G: float) -> tuple[Array, Array]:
-    r"""The multipliers of the upper bound: λ_* (N + 1,) and λ (N + 1, N + 1).
+def multipliers(H: Array, h: Array, P: Array) -> tuple[Array, Array]:
+    r"""The multipliers of the upper bound: λ_* (N + 1,) and λ (N + 1, N + 1); H is (N + 1, N).
 
     λ_{*k} belongs to f_* >= f_k + <g_k, x_* - y_k>, λ[j, k] to f_j >= f_k + <g_k, y_j - y_k>. With
     m_k the probability that the walk "from k go to j with probability ρ_jk, stop with probability
     π_k", started at the report, visits k: λ_{*k} = m_k π_k and λ[j, k] = m_k ρ_jk.
     """
-    pi, rho = weights(H, h, D, G)
+    pi, rho = weights(H, h, P)
     m = np.zeros(len(pi))
     m[-1] = 1
     for k in range(len(pi) - 2, -1, -1):
         m[k] = rho[k] @ m
     return m * pi, m * rho
+
+
+def diagonal(h: Array, P: Array) -> Array:
+    """The multipliers of |x_1 - x_*|² <= D² and of |g_k|² <= G_k² that go with them, (N + 2,)."""
+    return np.concatenate([[1 / P[0]], P[:-1] - P[1:] - 2 * h, P[-1:]]) / 2
 
 
 def schedule_free_upper(tableau: Tableau, h: Array, D: float, G: float) -> float:

@@ -1,84 +1,65 @@
-"""`worst_case`: the exact value where a theorem gives it, a bracket or a program otherwise."""
+"""`worst_case`: the exact value where a theorem gives it, a program or a bracket otherwise."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sftheory.core.errors import InputError, constant
-from sftheory.core.tableau import Tableau, iterate
-from sftheory.worst_cases import hull, recursion, sdp
-from sftheory.worst_cases.enclosure import enclose
-from sftheory.worst_cases.hard_functions import Interpolation, MaxOfLinear
+from sftheory.core.errors import InputError, constant, real
+from sftheory.core.tableau import Tableau
+from sftheory.worst_cases import exact, hull, program, recursion, sdp, varying_norms
+from sftheory.worst_cases.double_double import SMALLEST
+from sftheory.worst_cases.enclosure import enclose, outward
+from sftheory.worst_cases.hard_functions import MaxOfLinear
+from sftheory.worst_cases.points import Criterion, points_of
+from sftheory.worst_cases.result import WorstCase, WorstCases
 
 Array = NDArray[np.float64]
-Path = Literal["last iterate", "hull", "bracket", "sdp"]
-SDP_ACCURACY = 1e-5  # of D G: what upper - lower must come to, for the program to decide
 BRACKET_LIMIT = 10_000  # steps; N² operations
 MULTIPLIERS_LIMIT = 200  # steps; the hull's multipliers are N² numbers from N³ operations
-
-
-@dataclass(frozen=True, eq=False)
-class WorstCase:
-    r"""How bad a method can be on convex f with |g| <= G and |x_1 - x_*| <= D.
-
-    Attributes:
-        value: sup f(x_{N+1}) - f*; for "sdp" what the solver says, for "bracket" nan.
-        lower, upper: lower <= sup <= upper.
-        certified: "rational" (outward-rounded decimal arithmetic), "float" (outward-rounded
-            doubles; for "sdp" upper - lower <= 1e-5 D G), "none" (rounding to nearest, or a gap).
-        path: "last iterate" (theorem), "hull" (theorem, its condition checked), "sdp" (solver,
-            repaired), "bracket".
-        function: a function that attains `lower`: value, subgradient, oracle, x1, x_star.
-        multipliers: (λ_*, λ) of the upper bound's proof for "hull" up to 200 steps, else None.
-        gradient: ∂W/∂h of the effective schedule, (N,), None for a bracket and the program.
-        effective_schedule: h, (N,).
-    """
-
-    value: float
-    lower: float
-    upper: float
-    certified: str
-    path: Path
-    function: MaxOfLinear | Interpolation
-    multipliers: tuple[Array, Array] | None
-    gradient: Array | None
-    effective_schedule: Array
-
-    def __repr__(self) -> str:
-        return (
-            f"WorstCase({self.value:.12g} in [{self.lower:.12g}, {self.upper:.12g}], "
-            f"path={self.path!r}, certified={self.certified!r})"
-        )
 
 
 def worst_case(
     method: Tableau | ArrayLike,
     *,
     D: float,
-    G: float,
+    G: float | ArrayLike | None = None,
     certify: Literal["float", "rational"] | None = "float",
-) -> WorstCase:
-    r"""The worst case of f(x_{N+1}) - f* over all convex G-Lipschitz f with |x_1 - x_*| <= D.
+    criterion: Criterion = "last",
+    L: float | None = None,
+    mu: float = 0.0,
+) -> Any:
+    r"""The worst case of f(x_{N+1}) - f* over all f of a class with |x_1 - x_*| <= D.
+
+    The class: convex with subgradients |g_t| <= G_t where the method looks (G); L-smooth (L);
+    also mu-strongly convex (mu).
 
     Args:
-        method: a Tableau without batch axes, or the steps (N,) of the last iterate.
+        method: a Tableau, or the steps (..., N) of the last iterate.
         D: > 0.
-        G: > 0.
-        certify: how the value is enclosed: outward-rounded doubles, decimal arithmetic of 34
-            digits, or not at all.
+        G: > 0, one, or N + 1 norms, the last at the report; None with L. A step of zero asks for
+            no gradient, and its norm is not used.
+        certify: how both ends are proved: in doubles, in rationals or 106-bit arithmetic, or not.
+        criterion: of the report x_{N+1}, or of the "best" or the "average" of f(x_t), t <= N + 1.
+        L: > mu, the smoothness; None without.
+        mu: >= 0, the strong convexity.
+
+    Returns:
+        A `WorstCase`; for batch axes `WorstCases`, indexed as the batch is.
 
     Guarantee: "last iterate" and "hull" are exact by theorem (docs/theory); "hull" up to its
-        condition, which is checked in doubles to 1e-9. "sdp": `upper` is a dual feasible point,
-        `lower` is attained by a function that is run. Up to 60 steps the program decides what the
-        hull condition does not; beyond, a bracket.
+        condition, which is checked in doubles to 1e-9, or with certify="rational" replaced by
+        proofs of both ends up to 60 steps. "sdp": `upper` is a dual feasible point, `lower` is
+        attained by a function that is run. Up to 75 points the program decides what the hull
+        condition does not; beyond, a bracket.
 
     Raises:
-        InputError: a batch of tableaus, a negative step, a constant that is missing, certify
-            unknown, or more than 10,000 steps of a method off the theorems.
+        InputError: a constant is missing or does not fit the class, a negative step, an unknown
+            certify or criterion, or more points than the program takes.
+
+    References: zamani2023, drori2014, taylor2017.
 
     Example:
         >>> from sftheory.schedules import Linear
@@ -88,52 +69,97 @@ def worst_case(
     """
     if certify not in (None, "float", "rational"):
         raise InputError(f"certify is None, 'float' or 'rational', not {certify!r}.")
-    D = _one("D", D)
-    G = _one("G", G)
+    if criterion not in ("last", "best", "average"):
+        raise InputError(f"criterion is 'last', 'best' or 'average', not {criterion!r}.")
     tableau = method if isinstance(method, Tableau) else Tableau(method, 0.0, 1.0)
-    if tableau.batch:
+    D, norms, L, mu = _constants(tableau.steps, D, G, L, mu)
+
+    if criterion != "last" and norms is not None and not _one(norms):
         raise InputError(
-            f"worst_case takes one method at a time, not a batch {tableau.batch}; "
-            f"for many last iterates use bounds.last_iterate."
+            f"criterion {criterion!r} looks at points of which N+1 norms say nothing; pass one G."
         )
+
+    def one(tableau: Tableau) -> WorstCase:
+        if norms is None or mu or criterion != "last":
+            return program.decide(tableau, criterion, D, norms, L, mu, certify)
+        return _of_last_point(tableau, D, norms, certify)
+
+    if not tableau.batch:
+        return one(tableau)
+    return WorstCases(tableau.batch, tuple(one(tableau[i]) for i in np.ndindex(*tableau.batch)))
+
+
+def _constants(
+    N: int, D: Any, G: Any, L: Any, mu: Any
+) -> tuple[float, Array | None, float | None, float]:
+    """D, the norms (N + 1,) or None, L and mu, checked."""
+    D = constant("worst_case", "D", D)
+    if not isinstance(D, float):
+        raise InputError(f"worst_case needs one D, not {len(D)} of them.")
+    mu = real("mu", mu, 0)
+    if L is not None:
+        if G is not None:
+            raise InputError(
+                "worst_case takes G or L, not both: for smooth functions with bounded gradients "
+                "no exact program is known; the smaller of the two values is a bound."
+            )
+        L = constant("worst_case", "L", L)
+        if not isinstance(L, float) or L <= mu:
+            raise InputError(f"worst_case needs one L > mu={mu:g}, but got {L!r}.")
+        return D, None, L, mu
+    norms = np.asarray(constant("worst_case", "G", G))
+    if norms.ndim > 1 or norms.size not in (1, N + 1):
+        raise InputError(
+            f"worst_case needs one G or N+1={N + 1} of them, the last at the reported point, "
+            f"but got an array of shape {norms.shape}."
+        )
+    return D, np.array(np.broadcast_to(norms, N + 1), dtype=np.float64), None, mu
+
+
+def _of_last_point(tableau: Tableau, D: float, norms: Array, certify: str | None) -> WorstCase:
     h = tableau.effective_schedule()
-    if (tableau.c == 1).all() or not h.any():  # a report that is x_1 is SGD without steps
-        return _exact(h, D, G, certify, "last iterate")
-    if hull.margin(tableau, h, D, G) >= -hull.TOLERANCE:
-        multipliers = None
-        if tableau.steps <= MULTIPLIERS_LIMIT:
-            multipliers = hull.multipliers(hull.step_rows(tableau), h, D, G)
-        return _exact(h, D, G, certify, "hull", multipliers)
-    return _bracketed(tableau, h, D, G)
+    if not h.any():  # a report that is x_1 is SGD without steps
+        return _exact(h, D, norms, certify, "last iterate")
+    if (tableau.c == 1).all():
+        return _exact(h, D, norms, certify, "last iterate")
+    if (tableau.c > 0).all() and (tableau.gamma > 0).all():
+        saddle = None if _one(norms) else varying_norms.solve(h, D, norms)
+        P = saddle.P if saddle else hull.natural_chain(h, D, float(norms[0]))
+        if hull.margin(tableau, h, P) >= -hull.TOLERANCE:
+            return _by_hull(tableau, h, P, D, norms, certify)
+    if tableau.steps <= sdp.LIMIT:
+        return program.decide(tableau, "last", D, norms, None, 0.0, certify)
+    return _bracket(tableau, h, D, norms)
 
 
-def _one(name: str, value: Any) -> float:
-    checked = constant("worst_case", name, value)
-    if not isinstance(checked, float):
-        raise InputError(f"worst_case needs one {name}, not {len(checked)} of them.")
-    return checked
+def _one(norms: Array) -> bool:
+    return bool((norms == norms[0]).all())
 
 
 def _exact(
     h: Array,
     D: float,
-    G: float,
+    norms: Array,
     certify: str | None,
-    path: Path,
+    path: Literal["last iterate", "hull"],
     multipliers: tuple[Array, Array] | None = None,
 ) -> WorstCase:
-    taken = np.ascontiguousarray(h[h > 0])  # a step of zero changes nothing
-    value = float(recursion.values(h[None], D, G)[0])
-    lower, upper, certified = value, value, "none"
-    if len(taken) == 0:
-        lower = upper = D * G
-    elif certify == "float":
-        lower, upper = recursion.directed(taken, D, G)
-        certified = "float"
-    elif certify == "rational":
-        low, high = enclose(taken.tolist(), D, G)
-        lower, upper = float(np.nextafter(float(low), 0)), float(np.nextafter(float(high), np.inf))
-        certified = "rational"
+    """The value by the recursion or, for norms that differ, by the program over chains."""
+    taken = h > 0  # a step of zero changes nothing
+    steps = np.ascontiguousarray(h[taken])
+    G = norms if _one(norms) else norms[np.append(taken, True)]
+    if _one(G) or not taken.any():
+        value, lower, upper, certified = _recursion(steps, D, float(G[-1]), certify)
+        function = MaxOfLinear.of_steps(steps, D=D, G=float(G[-1]))
+        gradient = _gradient(h, D, float(G[-1]))
+    else:
+        saddle = varying_norms.solve(steps, D, G)
+        value, lower, upper = saddle.upper, saddle.lower, saddle.upper
+        closed = upper - lower <= program.ACCURACY * upper
+        certified = certify if certify and closed else "none"
+        function = saddle.function(steps, D, G)
+        gradient = np.full(len(h), np.nan)  # not known at a step of zero
+        gradient[taken] = saddle.gradient(steps, G)
     if path == "hull" and certified == "rational":
         certified = "float"  # the value is, the hull condition was checked in doubles
     return WorstCase(
@@ -142,11 +168,24 @@ def _exact(
         upper=upper,
         certified=certified,
         path=path,
-        function=MaxOfLinear.of_steps(taken, D=D, G=G),
+        function=function,
         multipliers=multipliers,
-        gradient=_gradient(h, D, G),
+        gradient=gradient,
         effective_schedule=h,
     )
+
+
+def _recursion(
+    steps: Array, D: float, G: float, certify: str | None
+) -> tuple[float, float, float, str]:
+    value = float(recursion.values(steps[None], D, G)[0]) if len(steps) else D * G
+    if certify is None or len(steps) == 0:
+        return value, value, value, certify or "none"
+    if certify == "rational" and steps.min() >= SMALLEST * steps.max():
+        lower, upper = outward(*enclose(steps, D, G))
+        return min(max(value, lower), upper), lower, upper, "rational"
+    lower, upper = recursion.directed(steps, D, G)
+    return value, lower, upper, "float"
 
 
 def _gradient(h: Array, D: float, G: float) -> Array:
@@ -164,58 +203,42 @@ def _gradient(h: Array, D: float, G: float) -> Array:
     return gradient
 
 
-def _bracketed(tableau: Tableau, h: Array, D: float, G: float) -> WorstCase:
-    positive = np.ascontiguousarray(h[h > 0])
+def _by_hull(
+    tableau: Tableau, h: Array, P: Array, D: float, norms: Array, certify: str | None
+) -> WorstCase:
+    N = tableau.steps
+    if N > MULTIPLIERS_LIMIT:
+        return _exact(h, D, norms, certify, "hull")
+    star, pairs = hull.multipliers(points_of(tableau).rows[:, :N], h, P)
+    found = _exact(h, D, norms, certify, "hull", (star, pairs))
+    if certify != "rational" or N > exact.LIMIT:
+        return found
+    unit = float(norms.max()) / D  # hull.diagonal in units of D and the largest norm
+    diagonal = hull.diagonal(h * unit, P * unit)
+    assert isinstance(found.function, MaxOfLinear)
+    apart = found.function.separated(1e-13)
+    heights = -apart.gap * np.arange(len(apart.q) + 1.0)
+    affine = apart.pieces, heights, apart.x1
+    return program.proved(found, tableau, pairs, diagonal, affine, D, norms)
+
+
+def _bracket(tableau: Tableau, h: Array, D: float, norms: Array) -> WorstCase:
+    """Off the theorems and too long for the program: O(N) above, one run below."""
     if tableau.steps > BRACKET_LIMIT:
         raise InputError(
             f"This method is off the theorems, and a bracket runs it on a function with N pieces: "
             f"N={tableau.steps} is too many, pass at most {BRACKET_LIMIT} steps."
         )
-    function: MaxOfLinear | Interpolation = MaxOfLinear.of_steps(positive, D=D, G=G).separated()
-    lower = attained(tableau, function)
-    upper = hull.schedule_free_upper(tableau, h, D, G)
-    if tableau.steps > sdp.LIMIT:
-        return _bracket(np.nan, lower, upper, "bracket", "none", function, h)
-    H = hull.step_rows(tableau) * (G / D)
-    for full in (False, True):
-        found = sdp.solve(H, full=full)
-        upper = min(upper, found.upper * D * G)
-        for candidate in Interpolation.of_gram(found.gram, found.values, H, D=D, G=G):
-            reached = attained(tableau, candidate)
-            if reached > lower:
-                lower, function = reached, candidate
-            if upper - lower <= SDP_ACCURACY * D * G / 5:
-                break
-        if upper - lower <= SDP_ACCURACY * D * G or tableau.steps > sdp.FULL_LIMIT:
-            break
-    closed = upper - lower <= SDP_ACCURACY * D * G
-    value = min(max(found.value * D * G, lower), upper)
-    return _bracket(value, lower, upper, "sdp", "float" if closed else "none", function, h)
-
-
-def _bracket(
-    value: float,
-    lower: float,
-    upper: float,
-    path: Path,
-    certified: str,
-    function: MaxOfLinear | Interpolation,
-    h: Array,
-) -> WorstCase:
+    steps = np.ascontiguousarray(h[h > 0])
+    function = MaxOfLinear.of_steps(steps, D=D, G=float(norms.min())).separated()
     return WorstCase(
-        value=float(value),
-        lower=lower,
-        upper=float(upper),
-        certified=certified,
-        path=path,
+        value=np.nan,
+        lower=program.attained(tableau, function),
+        upper=hull.schedule_free_upper(tableau, h, D, float(norms.max())),
+        certified="none",
+        path="bracket",
         function=function,
         multipliers=None,
         gradient=None,
         effective_schedule=h,
     )
-
-
-def attained(tableau: Tableau, function: MaxOfLinear | Interpolation) -> float:
-    """f(x_{N+1}) - f* of the method on the function: a lower bound of its worst case."""
-    *_, (x, _, _, _) = iterate(tableau, function.x1, function.subgradient)
-    return float(function.value(x))
