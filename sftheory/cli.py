@@ -1,4 +1,4 @@
-"""The command line: `sftheory list | show | reproduce | bound | worst-case`."""
+"""The command line: `sftheory list | show | reproduce | bound | worst-case | design`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from typing import Any, NoReturn
 
 from sftheory.core.errors import InputError, nearest
 from sftheory.core.registry import Entry, Registry
-from sftheory.options import own_options, registries, schedule_and_method
+from sftheory.options import own_options, registries
+from sftheory.terminal import show_table, table_of
+from sftheory.theory_commands import bound, design, worst_case
 
 BARS = "▁▂▃▄▅▆▇█"
 EXAMPLES = """examples:
@@ -22,6 +24,7 @@ EXAMPLES = """examples:
   sftheory reproduce F01 F05
   sftheory bound --schedule wsd --cooldown 0.2 --steps 400
   sftheory worst-case --schedule cosine --steps 1e5 --certify rational
+  sftheory design --steps 200 --cap 0.05 --monotone --out steps.csv
   sftheory bound --method schedule_free --weights gamma --schedule cosine --peak 0.05"""
 
 
@@ -91,7 +94,21 @@ def _parser() -> argparse.ArgumentParser:
     _add_method(sub)
     sub = command(worst_case, "The exact worst case of a schedule and a method.")
     sub.add_argument("--certify", choices=["float", "rational"], default="float")
+    sub.add_argument("--criterion", choices=["last", "best", "average"], default="last")
+    sub.add_argument("--L", type=float, default=None, help="smooth functions, instead of --G")
+    sub.add_argument("--mu", type=float, default=0.0, help="(0) strong convexity")
+    sub.add_argument("--grad-norms", help="CSV of N+1 norms, instead of --G")
     _add_method(sub)
+    sub = command(design, "The steps with the least exact worst case under constraints.")
+    sub.add_argument("--steps", type=_whole, default=400, help="(400) N, the gradient steps")
+    sub.add_argument("--cap", help="largest step: a number, or a CSV with one for each step")
+    sub.add_argument("--floor", help="smallest step, likewise")
+    sub.add_argument("--monotone", action="store_true", help="steps do not increase")
+    sub.add_argument("--prefix", help="CSV of the first steps, which are fixed")
+    sub.add_argument("--grad-norms", help="CSV of N+1 norms, instead of --G")
+    sub.add_argument("--D", type=float, default=1.0, help="(1) distance to a minimiser")
+    sub.add_argument("--G", type=float, default=1.0, help="(1) bound on the subgradient norms")
+    sub.add_argument("--out", help="write the steps to this CSV file")
     return parser
 
 
@@ -135,11 +152,11 @@ def list_(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(summaries, indent=1, ensure_ascii=False))
         return 0
-    table = _table("kind", "name", "")
+    table = table_of("kind", "name", "")
     for kind, entries in summaries.items():
         for i, (name, summary) in enumerate(entries.items()):
             table.add_row(kind if i == 0 else "", name, summary, end_section=i == len(entries) - 1)
-    _print(table)
+    show_table(table)
     return 0
 
 
@@ -246,7 +263,7 @@ def _with_progress(make: Callable[..., Any], ids: list[str], kwargs: dict[str, A
 
 
 def _print_claims(manifests: list[dict[str, Any]]) -> None:
-    table = _table("", "claim", "expected", "here", "outcome")
+    table = table_of("", "claim", "expected", "here", "outcome")
     for manifest in manifests:
         for i, claim in enumerate(manifest["claims"]):
             sign = {"==": "=", "<=": "≤", ">=": "≥", "in": "in"}[claim["relation"]]
@@ -262,100 +279,13 @@ def _print_claims(manifests: list[dict[str, Any]]) -> None:
                 mark,
                 end_section=i == len(manifest["claims"]) - 1,
             )
-    _print(table)
+    show_table(table)
 
 
 def _short(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(_short(v) for v in value)
     return value if isinstance(value, str) else f"{value:.5g}"
-
-
-def bound(options: argparse.Namespace) -> int:
-    """`sftheory bound`: evaluate bounds for a schedule and a method by name."""
-    from sftheory import bounds as package
-    from sftheory.bounds.base import NO_BOUND, covers, not_covered
-
-    bounds = registries()["bounds"]
-    schedule, method = schedule_and_method(options)
-    eta = schedule(options.steps)
-    shape = method.tableau(eta)
-    chosen = [bounds[options.name].name] if options.name else bounds.names()
-    rows = []
-    for name in chosen:
-        if not covers(name, shape):
-            if options.name:
-                raise not_covered(name, shape)
-            continue
-        facts = bounds[name].facts or {}
-        if options.peak is None:
-            peak, value = getattr(package, facts["tuned"])(eta, D=options.D, G=options.G)
-        else:
-            peak = options.peak
-            value = bounds[name].object(method.tableau(peak * eta), D=options.D, G=options.G)
-        scaled = value * math.sqrt(options.steps + 1) / (options.D * options.G)
-        rows.append({"bound": name, "peak": float(peak), "value": float(value), "scaled": scaled})
-    if not rows:
-        raise InputError(f"No bound covers {options.method} here; {NO_BOUND}.")
-    minimax = options.D * options.G / math.sqrt(options.steps + 1)
-    if options.json:
-        facts = {"schedule": repr(schedule), "method": repr(method), "steps": options.steps}
-        facts |= {"D": options.D, "G": options.G, "minimax": minimax, "bounds": rows}
-        print(json.dumps(facts, indent=1))
-        return 0
-    table = _table("bound", "peak", "f(x) - f* <=", "× sqrt(N+1) / (D G)")
-    for row in rows:
-        table.add_row(row["bound"], *(f"{row[k]:.6g}" for k in ("peak", "value", "scaled")))
-    print(f"{method} with {schedule}, N = {options.steps}, D = {options.D:g}, G = {options.G:g}")
-    _print(table)
-    print(f"No method with N subgradients can promise less than {minimax:.6g}.")
-    return 0
-
-
-def worst_case(options: argparse.Namespace) -> int:
-    """`sftheory worst-case`: the exact value with its certificate, and the path that gave it."""
-    from sftheory.worst_cases import worst_case as solve
-
-    schedule, method = schedule_and_method(options)
-    eta = schedule(options.steps)
-    peak = options.peak
-    if peak is None:
-        from sftheory.bounds import last_iterate_tuned
-
-        effective = method.tableau(eta).effective_schedule()
-        peak = float(last_iterate_tuned(effective, D=options.D, G=options.G)[0])
-    tableau = method.tableau(peak * eta)
-    found = solve(tableau, D=options.D, G=options.G, certify=options.certify)
-    facts = {"schedule": repr(schedule), "method": repr(method), "steps": options.steps}
-    facts |= {"D": options.D, "G": options.G, "peak": peak}
-    names = ("value", "lower", "upper", "certified", "path")
-    facts |= {name: getattr(found, name) for name in names}
-    if options.json:
-        print(json.dumps({k: str(v) if v != v else v for k, v in facts.items()}, indent=1))
-        return 0
-    scale = math.sqrt(options.steps + 1) / (options.D * options.G)
-    print(f"{method} with {schedule}, N = {options.steps}, peak {peak:.6g}")
-    print(f"worst case   {found.value:.15g}   × sqrt(N+1) / (D G) = {found.value * scale:.9g}")
-    print(f"enclosure    [{found.lower:.17g}, {found.upper:.17g}]")
-    print(f"path         {found.path}, certified: {found.certified}")
-    return 0
-
-
-def _table(*heads: str) -> Any:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for head in heads:
-        table.add_column(head, overflow="fold")
-    return table
-
-
-def _print(table: Any) -> None:
-    from rich.console import Console
-
-    width = None if sys.stdout.isatty() else 140
-    Console(width=width, highlight=False).print(table)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ STYLE: dict[str, dict[str, Any]] = {
         ("linear", 0, "-"),
         ("cosine", 1, "--"),
         ("WSD 20%", 2, "-"),
+        ("WSD 30%", 2, (0, (5, 1, 1, 1))),
         ("constant", 3, "-."),
         ("1/sqrt", 4, (0, (1, 1))),
         ("last iterate, linear decay", 0, "-"),

@@ -36,7 +36,7 @@ class FromValues(Schedule):
 
     def __post_init__(self) -> None:
         if isinstance(self.source, (str, os.PathLike)):
-            values = _column(os.fspath(self.source), self.column)
+            values = read_column(os.fspath(self.source), self.column)
         else:
             values = steps("FromValues", self.source).copy()
         if values.ndim != 1:
@@ -55,7 +55,12 @@ class FromValues(Schedule):
         return self._values.copy()
 
 
-def _column(path: str, column: str | None) -> Steps:
+def read_column(path: str, column: str | None = None) -> Steps:
+    """The non-negative numbers of a CSV file's column, with or without a header.
+
+    Raises:
+        InputError: as `FromValues`.
+    """
     try:
         with open(path, newline="", encoding="utf-8") as file:
             rows = [(n, row) for n, row in enumerate(csv.reader(file), start=1) if any(row)]

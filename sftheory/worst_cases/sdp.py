@@ -127,7 +127,7 @@ def _solve(points: Points, functions: Class, full: bool, apart: float, room: flo
         sparse.csc_matrix((count, count)), cost, A, b, cones, settings
     )
     found = solver.solve()
-    x, z = np.array(found.x), np.array(found.z)
+    x, z = np.nan_to_num(found.x), np.nan_to_num(found.z)  # a solver may stop with neither
     lam = np.zeros((M + 1, M + 1))
     lam[i, k] = np.maximum(x[:P], 0)
     weights = target
