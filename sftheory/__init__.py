@@ -15,6 +15,8 @@ __version__ = "0.1.0"
 
 _MODULES = (
     "bounds",
+    "design",
+    "exact_moments",
     "figures",
     "methods",
     "optim",
@@ -31,6 +33,8 @@ _NAMES = {
     "Trajectory": "sftheory.core.trajectory",
     "Adam": "sftheory.simulation",
     "run": "sftheory.simulation",
+    "Moments": "sftheory.exact_moments",
+    "moments": "sftheory.exact_moments",
     "WorstCase": "sftheory.worst_cases",
     "worst_case": "sftheory.worst_cases",
     "replay": "sftheory.optim",

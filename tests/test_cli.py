@@ -52,6 +52,7 @@ def test_bound_gives_what_the_functions_give(capsys):
     assert found == {
         "last_iterate": bounds.last_iterate(gamma, D=2, G=0.5),
         "omega": bounds.omega(gamma, D=2, G=0.5),
+        "b_prime": bounds.b_prime(gamma, D=2, G=0.5),
     }
 
 
