@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from sftheory.bounds import BOUNDS
 from sftheory.bounds.base import Array, distance, is_last_iterate, number, one_norm, step_sizes
+from sftheory.bounds.horizons import all_asked
 from sftheory.core.errors import InputError, steps
 from sftheory.core.tableau import Tableau
 
@@ -21,7 +22,9 @@ from sftheory.core.tableau import Tableau
     covers=is_last_iterate,
     tuned="last_iterate_tuned",
 )
-def last_iterate(gamma: ArrayLike | Tableau, *, D: float, G: float) -> Any:
+def last_iterate(
+    gamma: ArrayLike | Tableau, *, D: float, G: float, horizons: Literal["all"] | None = None
+) -> Any:
     r"""Worst case of f(x_{N+1}) - f* for subgradient steps of any sizes, exact, in O(N).
 
     Problem: minimise a convex f with subgradients |g| <= G, from x_1 with |x_1 - x_*| <= D.
@@ -33,7 +36,8 @@ def last_iterate(gamma: ArrayLike | Tableau, *, D: float, G: float) -> Any:
         subgradients allow (drori2016).
     Shapes and units:
         gamma: (..., N), >= 0, units D / G, or a last-iterate Tableau.  D, G: > 0, one number each.
-        Returns (...), units D G.
+        Returns (...), units D G; with horizons="all" (..., N): entry t - 1 is the worst case after
+        t steps, all of them in O(N log N), to 1e-12 (`chain_tree`).
 
     Raises:
         InputError: a step is negative or not finite, or a constant is missing.
@@ -47,6 +51,8 @@ def last_iterate(gamma: ArrayLike | Tableau, *, D: float, G: float) -> Any:
     """
     gamma = step_sizes("last_iterate", gamma)
     D, G = distance("last_iterate", D), one_norm("last_iterate", G)
+    if all_asked(horizons):
+        return _all_horizons(gamma, D, G)
     rows = gamma.reshape(-1, gamma.shape[-1])
     values = np.array([_value(row.tolist(), D, G) for row in rows])
     return number(values.reshape(gamma.shape[:-1]))
@@ -105,6 +111,15 @@ def _sums(h: list[float]) -> tuple[float, float, float]:
 def _value(gamma: list[float], D: float, G: float) -> float:
     a, w, S = _sums(gamma)
     return G * G * a + D * D / (4 * w) if 2 * G * w >= D and w > 0 else D * G - G * G * S
+
+
+def _all_horizons(h: Array, D: float, G: float) -> Array:
+    from sftheory.bounds.chain_tree import every_horizon  # compiled, so imported when it is needed
+
+    S, V = every_horizon(h, h, np.zeros(h.shape), curved=True)
+    P = 2 * S + V
+    with np.errstate(divide="ignore"):
+        return np.where(G * P >= D, (D * D / P + G * G * V) / 2, D * G - G * G * S)
 
 
 def _gradient(h: list[float]) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,8 @@ from sftheory.exact_moments.recursion import by_arrays, compiled
 from sftheory.exact_moments.stability import threshold_broken
 
 Array = NDArray[np.float64]
+TOTALS = ("loss_x", "loss_y", "loss_z", "bias_x", "bias_y", "bias_z")
+PER_MODE = ("mean_x", "mean_z", "second_x", "second_z", "second_zx")
 KEPT = 50  # steps at which per-mode moments are kept, by default
 
 
@@ -125,16 +128,20 @@ def moments(
         return stacked.reshape((*tableau.batch, *stacked.shape[1:]))
 
     losses = gather([row[0] for row in rows])
-    per_mode = [None] * 5
+    per_mode: dict[str, Any] = dict.fromkeys(PER_MODE)
     if groups is None:
         means, seconds = gather([row[1] for row in rows]), gather([row[2] for row in rows])
-        order = (means[..., 1, :, :], means[..., 0, :, :])
-        second = (seconds[..., 2, :, :], seconds[..., 0, :, :], seconds[..., 1, :, :])
-        per_mode = [*order, *second]
+        per_mode = {
+            "mean_z": means[..., 0, :, :],
+            "mean_x": means[..., 1, :, :],
+            "second_z": seconds[..., 0, :, :],
+            "second_zx": seconds[..., 1, :, :],
+            "second_x": seconds[..., 2, :, :],
+        }
     return Moments(
-        *np.moveaxis(losses, -1, 0),
-        steps,
-        *per_mode,
+        **{name: losses[..., i] for i, name in enumerate(TOTALS)},
+        step=steps,
+        **per_mode,
         error=gather([row[3] for row in rows]),
         unstable=gather(list(broken > 1)),
         threshold=gather(list(broken)),
@@ -188,7 +195,20 @@ def _one(
         arrays = [np.ascontiguousarray(a) for a in (tableau.gamma, tableau.beta, tableau.c)]
         with np.errstate(all="ignore"):  # an unstable mode overflows, and is said to
             compiled(
-                lam, noise, start, weight, *arrays, kappa, mixing, mu, steps, losses, means, seconds
+                lam,
+                noise,
+                start,
+                weight,
+                arrays[0],
+                arrays[1],
+                arrays[2],
+                kappa,
+                mixing,
+                mu,
+                steps,
+                losses,
+                means,
+                seconds,
             )
         return np.where(np.isnan(losses), np.inf, losses), means, seconds
 
@@ -228,19 +248,16 @@ def _on_tensors(
         set(steps.tolist()),
     )
     broken = threshold_broken(tableau, np.array([float(lam.max())]), mu)
-    stack = type(lam).__module__.partition(".")[0]
-    import sys
-
-    together = sys.modules[stack].stack
+    together = sys.modules[type(lam).__module__.partition(".")[0]].stack
     mean, second = together(means), together(seconds)
     return Moments(
-        *(losses[:, k] for k in range(6)),
-        steps,
-        mean[:, 1],
-        mean[:, 0],
-        second[:, 2],
-        second[:, 0],
-        second[:, 1],
+        **{name: losses[:, i] for i, name in enumerate(TOTALS)},
+        step=steps,
+        mean_z=mean[:, 0],
+        mean_x=mean[:, 1],
+        second_z=second[:, 0],
+        second_zx=second[:, 1],
+        second_x=second[:, 2],
         error=0.0,
         unstable=broken > 1,
         threshold=broken,
