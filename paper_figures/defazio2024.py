@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from sftheory import methods, problems, run
@@ -120,6 +121,203 @@ def _contributions(tableau: Tableau) -> tuple[Array, Array]:
         z = z_next
     y.append(mix(z, x[-1], tableau.beta[-1]))
     return -np.array(x), -np.array(y)
+
+
+@FIGURES.register("F10", ref="defazio2024", seed="0..9")
+class StabilityMap(Figure):
+    """Which steps schedule-free survives, for every β.
+
+    Left and middle: least f(x_t) along runs of 3000 steps, mean of ten random quadratics in 20
+    dimensions, eigenvalues 10^U(-6, 0) with the first set to 1, x_1 normal; c_t = 1/(t + 1) without
+    warm-up, and a warm-up of 1000 steps with averaging weights γ². The line is γ = 2/(1 - β), above
+    which a quadratic with λ = 1 diverges in the limit of small c. Right: eigenvalues 1, 0.1 and
+    0.01, x_1 = 1, 20000 steps; the largest |x_i| along the run, without (solid) and with warm-up
+    (dashed, at 1 up to the line). Below the line the run converges in the end, yet without warm-up
+    it first grows by many orders. Steps, start and warm-up of the maps are ours.
+    """
+
+    BETAS, STEPS = np.linspace(0.7, 1, 31), np.geomspace(0.01, 100, 41)
+    EDGES = (0.5, 0.9, 0.95, 0.98)
+    SHARES = np.unique(np.round([*np.arange(0.5, 1.05, 0.01), 0.9, 0.98, 1.02], 3))
+    WARMUP = 1000
+
+    def data(self, quick: bool = False) -> Data:
+        curves, values = [], {}
+        lam, x1 = _random_quadratics()
+        for panel, warmup in (("without warm-up", 0), ("with warm-up", self.WARMUP)):
+            least = np.empty((len(self.STEPS), len(self.BETAS)))
+            for column, beta in enumerate(self.BETAS):
+                found = _along(lam, x1, self.STEPS, beta, 3000, warmup)
+                least[:, column] = found[..., 0].mean(axis=1)
+            curves.append(Curve(panel, "map", np.arange(least.size), least.ravel()))
+            # the largest stable step of the grid, and the best one, for every β with a threshold
+            inside = np.searchsorted(self.STEPS, 2 / (1 - self.BETAS[:-4])) - 1
+            best = least[:, :-4].argmin(axis=0)
+            values[f"cells {panel}"] = float(np.abs(best - inside).max())
+            lam3, ones = np.array([[1.0, 0.1, 0.01]]), np.ones((1, 3))
+            for beta in self.EDGES:
+                found = _along(lam3, ones, self.SHARES * 2 / (1 - beta), beta, 20000, warmup)
+                peak, last = found[:, 0, 1], found[:, 0, 2]
+                curves.append(Curve(f"peak {panel}", f"β = {beta:g}", self.SHARES, peak))
+                for share in (0.9, 0.98, 1.02):
+                    at = int(np.flatnonzero(np.isclose(self.SHARES, share))[0])
+                    values[f"peak {panel} {beta:g} {share:g}"] = peak[at]
+                    values[f"last {panel} {beta:g} {share:g}"] = last[at]
+        return Data(curves, values)
+
+    def draw(self, data: Data) -> Any:
+        import matplotlib.pyplot as plt
+
+        figure = plt.figure(figsize=(8.6, 3.0))
+        axes = figure.subplots(1, 3, width_ratios=(1, 1, 1.15))
+        image: Any = None
+        for axis, panel in zip(axes, ("without warm-up", "with warm-up"), strict=False):
+            least = np.asarray(data.panel(panel)["map"].y).reshape(len(self.STEPS), -1)
+            image = axis.pcolormesh(
+                self.BETAS,
+                self.STEPS,
+                np.log10(least),
+                cmap="viridis",
+                vmin=-6,
+                vmax=0,
+                rasterized=True,
+            )
+            beta = np.linspace(0.7, 0.98, 200)
+            axis.plot(beta, 2 / (1 - beta), color="white", linewidth=3)
+            axis.plot(beta, 2 / (1 - beta), color="black", linewidth=1.2)
+            axis.set_yscale("log")
+            axis.set_ylim(self.STEPS[0], self.STEPS[-1])
+            axis.grid(visible=False)
+            axis.set_xlabel("β")
+            axis.set_title(panel, loc="left")
+        axes[0].set_ylabel("step γ")
+        axes[0].annotate("$2/(1-\\beta)$", (0.72, 12), color="black", fontsize=8)
+        bar = figure.colorbar(image, ax=axes[:2], pad=0.02, aspect=30)
+        bar.set_label("$\\log_{10}$ least $f(x_t)$")
+        right = axes[2]
+        for color, beta in zip(("C0", "C2", "C4", "C1"), self.EDGES, strict=True):
+            name = f"β = {beta:g}"
+            for panel, dash in (("without warm-up", "-"), ("with warm-up", (0, (4, 2)))):
+                curve = data.panel(f"peak {panel}")[name]
+                shown = np.minimum(curve.y, 1e200)
+                label = name if dash == "-" else None
+                right.plot(curve.x, shown, color=color, linestyle=dash, label=label)
+        right.axvline(1, color="C5", linewidth=0.8, linestyle=":")
+        right.set_yscale("log")
+        right.set_ylim(1e-3, 1e90)
+        right.set_xlabel("$\\gamma\\,(1-\\beta)\\,\\lambda_{\\max}/2$")
+        right.set_ylabel("largest $|x_i|$ along the run")
+        right.legend(loc="upper left")
+        return figure
+
+    def claims(self, data: Data) -> list[Claim]:
+        v = data.values
+        warm, cold = "with warm-up", "without warm-up"
+        return [
+            Claim(
+                "F10-stable",
+                "With warm-up, at 0.98 of 2/(1 - β), the run converges for β = 0.5, 0.9, 0.95 and "
+                "0.98: largest |x_i| at the end",
+                max(v[f"last {warm} {b:g} 0.98"] for b in self.EDGES),
+                "<=",
+                1e-6,
+                source="defazio2024, Fig. 3; song2025 for the threshold",
+            ),
+            Claim(
+                "F10-no-transient",
+                "With warm-up, at 0.98 of the threshold, it never grows: largest |x_i| on the way",
+                max(v[f"peak {warm} {b:g} 0.98"] for b in self.EDGES),
+                "<=",
+                1.01,
+                source="this project",
+            ),
+            Claim(
+                "F10-unstable",
+                "At 1.02 of the threshold it diverges, with and without warm-up: smallest "
+                "log10 of the largest |x_i|",
+                min(np.log10(v[f"peak {p} {b:g} 1.02"]) for p in (warm, cold) for b in self.EDGES),
+                ">=",
+                100,
+                source="song2025, stability",
+            ),
+            Claim(
+                "F10-transient",
+                "Without warm-up at 0.9 of the threshold and β = 0.9 it first grows by a factor of",
+                v[f"peak {cold} 0.9 0.9"],
+                ">=",
+                1e5,
+                source="this project",
+            ),
+            *(
+                Claim(
+                    f"F10-transient-{beta:g}-{share:g}",
+                    f"log10 of that growth at β = {beta:g}, {share:g} of the threshold",
+                    np.log10(v[f"peak {cold} {beta:g} {share:g}"]),
+                    "==",
+                    level,
+                    atol=0.25,
+                    source="this project",
+                )
+                for beta, share, level in (
+                    (0.9, 0.98, np.log10(6e11)),
+                    (0.95, 0.9, np.log10(6e15)),
+                    (0.95, 0.98, np.log10(2e28)),
+                    (0.98, 0.9, 45),
+                    (0.98, 0.98, np.log10(4e78)),
+                )
+            ),
+            Claim(
+                "F10-ridge",
+                "With warm-up the best step of the map is the largest below 2/(1 - β), for every "
+                "β up to 0.96: largest distance in cells of the grid (a factor 1.26 in γ)",
+                v[f"cells {warm}"],
+                "<=",
+                1,
+                source="defazio2024, Fig. 3",
+            ),
+        ]
+
+
+def _random_quadratics() -> tuple[Array, Array]:
+    """Eigenvalues and starts of the ten problems, (10, 20) each."""
+    lam, x1 = np.empty((10, 20)), np.empty((10, 20))
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        lam[seed] = 10 ** rng.uniform(-6, 0, 20)
+        lam[seed, 0] = 1
+        x1[seed] = rng.standard_normal(20)
+    return lam, x1
+
+
+def _along(lam: Array, x1: Array, steps: Array, beta: float, N: int, warmup: int) -> Array:
+    """Least f(x_t), largest |x_i| on the way and at the end: (steps, problems, 3)."""
+    shape = np.minimum(1, np.arange(1, N + 1) / max(warmup, 1))
+    c = methods.ScheduleFree(float(beta), start_counts=warmup == 0).tableau(shape).c
+    found = np.empty((len(steps), len(lam), 3))
+    _extremes(lam, x1, np.asarray(steps), shape, float(beta), c, found)
+    return found
+
+
+@njit(cache=True, fastmath={"reassoc", "nsz", "contract"}, error_model="numpy")
+def _extremes(
+    lam: Array, x1: Array, steps: Array, shape: Array, beta: float, c: Array, found: Array
+) -> None:
+    z, x = np.empty(lam.shape[1]), np.empty(lam.shape[1])
+    for i in range(len(steps)):
+        for j in range(len(lam)):
+            z[:], x[:] = x1[j], x1[j]
+            least, peak, last = (lam[j] * x * x).sum() / 2, np.abs(x).max(), 0.0
+            for t in range(len(c)):
+                g, ct, f, last = steps[i] * shape[t], c[t], 0.0, 0.0
+                for k in range(len(x)):
+                    z[k] -= g * lam[j, k] * ((1 - beta) * z[k] + beta * x[k])
+                    x[k] = (1 - ct) * x[k] + ct * z[k]
+                    f += lam[j, k] * x[k] * x[k] / 2
+                    last = max(last, abs(x[k]))
+                least, peak = min(least, f), max(peak, last)
+                if last > 1e140:  # beyond what is drawn, and f would overflow
+                    break
+            found[i, j] = least, peak, last
 
 
 @FIGURES.register("F11", ref="defazio2024", seed=0)

@@ -19,6 +19,7 @@ Array = NDArray[np.float64]
 Method = Callable[[Array], Tableau]
 GRID = 16  # peaks of the first search
 REFINED = 40  # evaluations of the second
+STALLED = 1e-6  # relative gain by twice as many steps that counts as none
 BATCHES = tuple(4.0**k for k in range(9))
 PEAKS = tuple(2.0**k for k in range(-14, 2))
 
@@ -109,18 +110,18 @@ def steps_to(
         most: the longest run that is tried.
         **options: of `moments`.
 
-    N is doubled until the target is met and then bisected: O(d N) in all.
+    N is doubled until the target is met, or doubling it gains nothing, and then bisected: O(d N).
 
     Raises:
         InputError: target is not positive.
     """
     target = constant("steps_to", "target", target)
     count("most", most)
-    high = 1
-    while _end(problem, make(high), **options) > target:
-        if high >= most:
+    high, before = 1, np.inf
+    while (loss := _end(problem, make(high), **options)) > target:
+        if high >= most or (high > 8 and loss >= before * (1 - STALLED)):
             return None
-        high = min(2 * high, most)
+        high, before = min(2 * high, most), loss
     low = high // 2
     while high - low > 1:
         middle = (low + high) // 2
@@ -178,7 +179,7 @@ def critical_batch(
     def fewest(noise: Any) -> float:
         one = _with_noise(problem, noise)
         best = np.inf
-        for peak in np.asarray(peaks, float):
+        for peak in sorted(np.asarray(peaks, float), reverse=True):  # the fast ones first
             limit = int(best) if np.isfinite(best) else options.get("most", 10_000_000)
             found = steps_to(
                 one, lambda N, peak=peak: make(peak, N), target, **{**options, "most": limit}

@@ -1,9 +1,9 @@
 r"""Least squares on given rows with minibatches drawn from them: full second moments.
 
-f(w) = (1/2n) Σ (<a_i, w> - b_i)², a step's gradient is the mean of B rows drawn with replacement.
-Its noise is not independent over the modes and grows with the distance, so the second moments are
-d x d matrices. For the deviation e from the minimiser and residuals r_i there, one row's gradient is
-a_i (<a_i, e> + r_i), and
+f(w) = (1/2n) Σ (<a_i, w> - b_i)²; a gradient is the mean over B rows drawn with replacement. Its
+noise is not independent over the modes and grows with the distance, so the second moments are
+matrices, d x d. With e the deviation from the minimiser and r_i the residuals there, a row has the
+gradient a_i (<a_i, e> + r_i), and
 
     E g g' = (1/B) [(1/n) Σ a_i a_i' (a_i' M a_i + 2 r_i a_i' m + r_i²)] + (1 - 1/B) H M H
 
