@@ -123,7 +123,7 @@ def _contributions(tableau: Tableau) -> tuple[Array, Array]:
     return -np.array(x), -np.array(y)
 
 
-@FIGURES.register("F10", ref="defazio2024", seed="0..9")
+@FIGURES.register("F10", ref="defazio2024", seed="0..9", seconds=10)
 class StabilityMap(Figure):
     """Which steps schedule-free survives, for every β.
 
@@ -143,7 +143,7 @@ class StabilityMap(Figure):
 
     def data(self, quick: bool = False) -> Data:
         curves, values = [], {}
-        lam, x1 = _random_quadratics()
+        lam, x1 = _random_quadratics(3 if quick else 10)
         for panel, warmup in (("without warm-up", 0), ("with warm-up", self.WARMUP)):
             least = np.empty((len(self.STEPS), len(self.BETAS)))
             for column, beta in enumerate(self.BETAS):
@@ -205,6 +205,7 @@ class StabilityMap(Figure):
         right.axvline(1, color="C5", linewidth=0.8, linestyle=":")
         right.set_yscale("log")
         right.set_ylim(1e-3, 1e90)
+        right.set_yticks([10.0**k for k in range(0, 81, 20)])
         right.set_xlabel("$\\gamma\\,(1-\\beta)\\,\\lambda_{\\max}/2$")
         right.set_ylabel("largest $|x_i|$ along the run")
         right.legend(loc="upper left")
@@ -278,10 +279,10 @@ class StabilityMap(Figure):
         ]
 
 
-def _random_quadratics() -> tuple[Array, Array]:
-    """Eigenvalues and starts of the ten problems, (10, 20) each."""
-    lam, x1 = np.empty((10, 20)), np.empty((10, 20))
-    for seed in range(10):
+def _random_quadratics(count: int) -> tuple[Array, Array]:
+    """Eigenvalues and starts of the problems, (count, 20) each."""
+    lam, x1 = np.empty((count, 20)), np.empty((count, 20))
+    for seed in range(count):
         rng = np.random.default_rng(seed)
         lam[seed] = 10 ** rng.uniform(-6, 0, 20)
         lam[seed, 0] = 1
