@@ -31,7 +31,7 @@ def ml90(seed: int = 0) -> problems.MaxLinear:
     return problems.MaxLinear(d=30, rows=90, seed=seed, centred=False)
 
 
-@FIGURES.register("F20", ref="pun2025", seed="0..11")
+@FIGURES.register("F20", ref="pun2025", seed="0..11", seconds=6)
 class PolyakSteps(Figure):
     """Schedule-free with Polyak steps needs f_star and no learning rate.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -26,8 +26,11 @@ from sftheory.core.trajectory import Trajectory
 class Policy(Protocol):
     """What `run` asks of a controller; `sftheory.methods.base.Controller` says what it means."""
 
+    needs_f_star: Any
+    preconditioned: Any
+
     def template(self, N: int) -> Tableau: ...
-    def step(self, *, gap: Any, slope: Any, squared_norm: Any) -> Any: ...
+    def start(self) -> Callable[..., tuple[Any, Any]]: ...
 
 
 @dataclass(frozen=True)
@@ -108,8 +111,10 @@ def run(
     tableau, controller = _resolve(method, steps)
     if isinstance(problem, type) or not hasattr(problem, "oracle"):
         raise InputError(f"run needs a problem, such as problems.MaxLinear(), not {problem!r}.")
-    if controller is not None and preconditioner is not None:
+    if controller is not None and preconditioner is not None and not controller.preconditioned:
         raise InputError("Polyak steps are Euclidean; pass preconditioner=None.")
+    if controller is not None and preconditioner is None and controller.preconditioned:
+        raise InputError("A one-norm measures Adam's steps; pass preconditioner=Adam().")
     seeds = _seeds(seeds)
     N = tableau.steps
     x1 = _start(problem.x1, (*tableau.batch, len(seeds)))
@@ -124,32 +129,47 @@ def run(
     )
     noise = Noise(problem, seeds, N + 1)
     sums = Certificates(problem)
-    f_star = _f_star(controller, problem) if controller is not None else None
     precondition = preconditioner.start() if preconditioner is not None else None
-    realised: list[Any] = []
     seen: list[Any] = [None, None]  # value and gradient of the step in progress
+    realised: list[tuple[Any, Any]] = []  # steps and weights of a controller
 
     def oracle(y: Any) -> Any:
         seen[:] = problem.oracle(y, noise.next())
         return seen[1]
 
     def base_step(gamma: Any, x: Any, y: Any, z: Any, g: Any) -> Any:
-        if controller is not None:
-            # beta <g, z - x> = <g, z - y>
-            unit = controller.step(
-                gap=seen[0] - f_star, slope=dot(g, z - y), squared_norm=dot(g, g)
-            )
-            gamma = gamma * unit[..., None]
-            realised.append(host(gamma[..., 0]))
         return gamma * (g if precondition is None else precondition(g))
+
+    def steer(controller: Policy) -> Iterator[tuple[Any, Any, Any, Any]]:
+        f_star = _f_star(controller, problem) if controller.needs_f_star else None
+        choose = controller.start()
+        x = z = x1
+        for t in range(N):
+            scale, beta, c = (_at(part, t, x1) for part in (tableau.gamma, tableau.beta, tableau.c))
+            y = mix(z, x, beta)
+            g = oracle(y)
+            gamma, chosen = choose(
+                scale=scale if isinstance(scale, float) else scale[..., 0],
+                gap=None if f_star is None else seen[0] - f_star,
+                slope=dot(g, z - y),  # beta <g, z - x> = <g, z - y>
+                squared_norm=dot(g, g),
+                one_norm=abs(g).sum(-1),
+                back=dot(g, x1 - z),
+            )
+            realised.append((host(gamma), tableau.c[..., t, None] if chosen is None else chosen))
+            z = z - base_step(gamma[..., None], x, y, z, g)
+            x = mix(x, z, c if chosen is None else chosen[..., None])
+            yield x, y, z, g
 
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         x = z = x1
         c: Any = 0.0
-        for t, (x_next, y, z_next, g) in enumerate(iterate(tableau, x1, oracle, base_step)):
+        walk = iterate(tableau, x1, oracle, base_step) if controller is None else steer(controller)
+        for t, (x_next, y, z_next, g) in enumerate(walk):
             sums.add(c, seen[0], g, x, y, z)
             log.add(t, problem, seen[0], g, x, y, z, sums)
-            x, z, c = x_next, z_next, tableau.c[..., t, None]
+            x, z = x_next, z_next
+            c = tableau.c[..., t, None] if controller is None else realised[-1][1]
             if progress is not None:
                 progress(t + 1, N)
         beta = tableau.beta[..., -1]
@@ -159,11 +179,11 @@ def run(
         log.add(N, problem, seen[0], g, x, y, z, sums)
 
     if controller is not None:
-        gamma = np.stack(realised, axis=-1)
+        gamma, weights = (np.stack([host(r[i]) for r in realised], axis=-1) for i in (0, 1))
         tableau = Tableau(
             np.where(np.isfinite(gamma), gamma, 0),  # of a diverged run; it is marked
             tableau.beta[..., None, :],
-            tableau.c[..., None, :],
+            np.where(np.isfinite(weights), weights, 0),
         )
     return log.trajectory(problem, tableau, seeds)
 
@@ -203,6 +223,13 @@ def _f_star(controller: Any, problem: Objective) -> float:
     if f_star is None:
         constant(type(controller).__name__, "f_star", None)
     return float(f_star)  # pyright: ignore[reportArgumentType]
+
+
+def _at(part: Any, t: int, like: Any) -> Any:
+    """Entry t of a tableau's array: a float, or an array that fits the points of a batch."""
+    if part.ndim == 1:
+        return float(part[t])
+    return like_points(like, part[..., t, None, None])
 
 
 def _start(x1: Any, batch: tuple[int, ...]) -> Any:

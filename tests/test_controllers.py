@@ -49,7 +49,9 @@ class Unknown(p.Quadratic):
     f_star = None
 
 
-@every_controller
+@pytest.mark.parametrize(
+    "entry", [e for e in CONTROLLERS if e.object.needs_f_star], ids=lambda e: e.name
+)
 def test_an_unknown_f_star_is_asked_for(entry):
     with pytest.raises(InputError, match=r"needs f_star, the least value of f, .* pass f_star="):
         run(Unknown(), entry.make(), steps=5)

@@ -12,7 +12,8 @@ the weights so far). Two conventions are in use:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -40,13 +41,23 @@ class Method(ABC):
 
 
 class Controller(ABC):
-    """A method whose steps depend on the run; the realised tableau is stored in the trajectory."""
+    """A method whose steps depend on the run; the realised tableau is stored in the trajectory.
+
+    One without memory defines `step`. One with memory, or that also chooses its averaging, defines
+    `start` instead.
+
+    Attributes:
+        needs_f_star: whether it looks at `gap`.
+        preconditioned: whether it needs a preconditioner; otherwise its steps are Euclidean.
+    """
+
+    needs_f_star: ClassVar[bool] = True
+    preconditioned: bool = False
 
     @abstractmethod
     def template(self, N: int) -> Tableau:
         """The tableau whose gamma multiplies the controller's own steps."""
 
-    @abstractmethod
     def step(self, *, gap: Any, slope: Any, squared_norm: Any) -> Any:
         """The step of size 1.
 
@@ -55,6 +66,22 @@ class Controller(ABC):
             slope: beta_t <g_t, z_t - x_t>.
             squared_norm: |g_t|².
         """
+        raise NotImplementedError(f"{type(self).__name__} defines neither step nor start.")
+
+    def start(self) -> Callable[..., tuple[Any, Any]]:
+        """A fresh function for one run, called at every step; it returns (gamma_t, c_t).
+
+        c_t = None is the template's. It is called with the arguments of `step` and these, each
+        (..., seed):
+            scale: the template's gamma_t, which it must apply itself.
+            one_norm: Σ |g_t,i|.
+            back: <g_t, z_1 - z_t>.
+        """
+
+        def choose(*, scale: Any, one_norm: Any, back: Any, **seen: Any) -> tuple[Any, Any]:
+            return scale * self.step(**seen), None
+
+        return choose
 
 
 def average(

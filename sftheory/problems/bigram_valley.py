@@ -106,7 +106,7 @@ class BigramValley(Problem):
         i = (uniform[..., 0] * V).astype(int)
         eps = i / (V - 1)
         rest = uniform[..., 1] - (1 - eps)  # the share of the uniform successors
-        anyone = np.minimum(rest / np.maximum(eps, 1e-300) * V, V - 1).astype(int)
+        anyone = np.minimum(rest / np.where(eps > 0, eps, 1) * V, V - 1).astype(int)
         j = np.where(rest < 0, (i + 1) % V, anyone)
         lead = uniform.shape[:-2]
         run = np.arange(int(np.prod(lead))).reshape(*lead, 1)
