@@ -13,6 +13,7 @@ __getattr__ = attributes(
         "hill_and_river": "sftheory.exact_moments.answers",
         "split": "sftheory.exact_moments.answers",
         "steps_to": "sftheory.exact_moments.answers",
+        "variance_at_the_edge": "sftheory.exact_moments.central_flow",
         "which_average_wins": "sftheory.exact_moments.answers",
         "least_squares": "sftheory.exact_moments.least_squares_noise",
         "critical_step": "sftheory.exact_moments.stability",

@@ -31,8 +31,9 @@ class Moments:
         step: (K,), where per-mode moments are kept. mean_x, mean_z, second_x, second_z, second_zx:
         (..., K, d), of deviations from x_star; None for grouped modes.
         error: (...,), an estimate of what grouping the modes changed at most, relative; 0 without.
-        unstable: (...,), whether some mode grows without bound at the method's last settings;
-        `threshold` says by how much: λ γ_N over the largest stable one.
+        unstable: (...,), whether some mode grows without bound at the method's last settings
+        (`threshold`, γ_N λ_max over the largest stable value, is above 1), or the run overflowed.
+        multiplicative, momentum: what the run was given, the problem's part included.
     Axes in front are the tableau's batch.
     """
 
@@ -51,11 +52,18 @@ class Moments:
     error: Any
     unstable: Any
     threshold: Any
+    multiplicative: float = 0.0
+    momentum: float = 0.0
 
     @property
     def variance_x(self) -> Any:
-        """loss_x - bias_x, (..., N + 1)."""
-        return self.loss_x - self.bias_x
+        """loss_x - bias_x, (..., N + 1); inf where the run has overflowed."""
+        if not isinstance(self.loss_x, np.ndarray):
+            return self.loss_x - self.bias_x
+        finite = np.isfinite(self.loss_x)
+        return np.subtract(
+            self.loss_x, self.bias_x, out=np.full(self.loss_x.shape, np.inf), where=finite
+        )
 
     def __repr__(self) -> str:
         return f"Moments(N={self.loss_x.shape[-1] - 1}, batch {self.loss_x.shape[:-1]})"
@@ -77,7 +85,7 @@ def moments(
         last term is a problem's `batch` (least squares on Gaussian rows, where κ is 1/B as well).
     Update: the tableau's, with m_t = μ m_{t-1} + (1 - μ) g_t in place of the gradient; μ is
         `momentum`. Steps, weights and β do not depend on the noise.
-    Cost: O(d N), compiled; about a nanosecond for a mode and a step.
+    Cost: O(d N), compiled; some nanoseconds for a mode and a step.
 
     Args:
         problem: NoisyQuadratic, Quadratic, PowerLawRegression, or anything with `eigenvalues`,
@@ -103,6 +111,11 @@ def moments(
         >>> bool(abs(moments(problem, sgd).loss_x[-1] / at_rest - 1) < 1e-12)
         True
     """
+    if not isinstance(tableau, Tableau):
+        raise InputError(
+            f"moments needs a Tableau, but got {type(tableau).__name__}; call a method's "
+            f"tableau(gamma) first (a controller's steps depend on the noise)."
+        )
     mu = real("momentum", momentum, 0)
     if mu >= 1:
         raise InputError(f"momentum must be in [0, 1), but got {momentum!r}.")
@@ -111,6 +124,8 @@ def moments(
     mixing = getattr(problem, "mixing", 0.0)
     steps = _kept(keep, tableau.steps)
     if not isinstance(lam, np.ndarray):
+        if group is not None:
+            raise InputError("Tensors cannot be grouped; pass group=None, or NumPy arrays.")
         return _on_tensors(lam, noise, start, tableau, kappa, mixing, mu, steps)
     groups = None
     if group is not None:
@@ -122,6 +137,7 @@ def moments(
         for i in np.ndindex(*tableau.batch)
     ]
     broken = np.array([threshold_broken(tableau[i], lam, mu) for i in np.ndindex(*tableau.batch)])
+    overflowed = np.array([not np.isfinite(row[0]).all() for row in rows])
 
     def gather(parts: list[Any]) -> Any:
         stacked = np.array(parts)
@@ -143,8 +159,10 @@ def moments(
         step=steps,
         **per_mode,
         error=gather([row[3] for row in rows]),
-        unstable=gather(list(broken > 1)),
+        unstable=gather(list((broken > 1) | overflowed)),
         threshold=gather(list(broken)),
+        multiplicative=kappa,
+        momentum=mu,
     )
 
 
@@ -156,24 +174,45 @@ def _modes(problem: Any) -> tuple[Any, Any, Any]:
             f"moments needs a diagonal quadratic with eigenvalues, not {type(problem).__name__}; "
             f"pass its quadratic part as a NoisyQuadratic."
         )
+    for name in ("x1", "x_star"):
+        if not hasattr(problem, name):
+            raise InputError(f"moments needs the problem's {name}; give it that attribute.")
     if hasattr(lam, "new_tensor"):  # torch
-        start = problem.x1 - problem.x_star
-        return lam, problem.noise**2 + 0 * lam, start + 0 * lam
+        start = problem.x1 - problem.x_star + 0 * lam
+        noise = problem.noise**2 + 0 * lam
+        if not bool((lam >= 0).all()) or not bool((noise + start * start < np.inf).all()):
+            raise InputError("moments needs finite tensors with eigenvalues >= 0; check them.")
+        return lam, noise, start
     lam = numbers("eigenvalues", lam, "mode")
-    noise = np.broadcast_to(np.asarray(getattr(problem, "noise", 0.0), float), lam.shape)
-    if (lam < 0).any() or (noise < 0).any():
+    if lam.ndim != 1 or (lam < 0).any():
         raise InputError(
-            "moments needs eigenvalues and noise >= 0; an indefinite f has no minimum."
+            f"moments needs one list of eigenvalues >= 0 (an indefinite f has no minimum), but got "
+            f"shape {lam.shape} with least {lam.min():g}; pass the positive part."
         )
-    start = np.broadcast_to(np.asarray(problem.x1, float) - np.asarray(problem.x_star), lam.shape)
-    return lam, noise**2, start.copy()
+    noise = numbers("noise", np.atleast_1d(getattr(problem, "noise", 0.0)), "mode")
+    start = numbers(
+        "x1 - x_star", np.atleast_1d(np.asarray(problem.x1) - np.asarray(problem.x_star)), "mode"
+    )
+    for name, given in (("noise", noise), ("x1 - x_star", start)):
+        if given.shape not in ((1,), lam.shape):
+            raise InputError(
+                f"{name} has shape {given.shape} but there are {len(lam)} eigenvalues; pass one "
+                f"number, or one for each."
+            )
+    if (noise < 0).any():
+        raise InputError(f"noise is {noise.min():g} somewhere; pass standard deviations >= 0.")
+    return (
+        lam,
+        np.broadcast_to(noise**2, lam.shape).copy(),
+        np.broadcast_to(start, lam.shape).copy(),
+    )
 
 
 def _kept(keep: ArrayLike | None, N: int) -> NDArray[np.int64]:
     if keep is None:
         return np.unique(np.append(np.geomspace(1, N, KEPT).astype(np.int64), 0))
     steps = np.unique(np.asarray(keep))
-    if steps.dtype.kind not in "iu" or steps[0] < 0 or steps[-1] > N:
+    if steps.dtype.kind not in "iu" or len(steps) == 0 or steps[0] < 0 or steps[-1] > N:
         raise InputError(f"keep must be steps between 0 and N={N}, but got {keep!r}.")
     return steps.astype(np.int64)
 
@@ -215,9 +254,10 @@ def _one(
     if groups is None:
         return *run(lam, noise, start, lam / 2), 0.0
     fine, coarse = (run(*nodes)[0] for nodes in (groups.fine, groups.coarse))
+    same = (fine[:, :3] == coarse[:, :3]) | ~np.isfinite(fine[:, :3])
     with np.errstate(all="ignore"):
-        error = np.abs(fine[:, :3] / coarse[:, :3] - 1)
-    return fine, np.empty(0), np.empty(0), float(np.nanmax(error))
+        error = np.where(same, 0.0, np.abs(fine[:, :3] / coarse[:, :3] - 1))
+    return fine, np.empty(0), np.empty(0), float(error.max())
 
 
 def _on_tensors(
@@ -248,7 +288,10 @@ def _on_tensors(
         set(steps.tolist()),
     )
     broken = threshold_broken(tableau, np.array([float(lam.max())]), mu)
-    together = sys.modules[type(lam).__module__.partition(".")[0]].stack
+    library = sys.modules[type(lam).__module__.partition(".")[0]]
+    together = library.stack
+    overflowed = library.isnan(losses)
+    losses = library.where(overflowed, np.inf + 0 * lam.sum(), losses)
     mean, second = together(means), together(seconds)
     return Moments(
         **{name: losses[:, i] for i, name in enumerate(TOTALS)},
@@ -259,6 +302,8 @@ def _on_tensors(
         second_zx=second[:, 1],
         second_x=second[:, 2],
         error=0.0,
-        unstable=broken > 1,
+        unstable=broken > 1 or not bool(library.isfinite(losses).all()),
         threshold=broken,
+        multiplicative=kappa,
+        momentum=mu,
     )

@@ -41,6 +41,8 @@ def group_modes(lam: Array, noise: Array, start: Array, nodes: int) -> Groups:
 def _rule(lam: Array, noise: Array, start: Array, nodes: int) -> Nodes:
     parts: list[Nodes] = []
     live = lam > 0  # a flat direction costs nothing
+    if not live.any():
+        return np.zeros(1), np.zeros(1), np.zeros(1), np.zeros(1)
     order = np.argsort(lam[live])
     sorted_lam = lam[live][order]
     edges = np.floor(np.log(sorted_lam / sorted_lam[-1]) / np.log(RATIO))
@@ -51,6 +53,8 @@ def _rule(lam: Array, noise: Array, start: Array, nodes: int) -> Nodes:
                 at, weight = _gauss(sorted_lam[group], mass[group], nodes)
                 ones = np.ones(len(at))
                 parts.append((at, unit[0] * ones, unit[1] * ones, weight))
+    if not parts:  # nothing moves
+        return np.zeros(1), np.zeros(1), np.zeros(1), np.zeros(1)
     lam_, noise_, start_, weight_ = (np.concatenate(column) for column in zip(*parts, strict=True))
     return lam_, noise_, start_, weight_
 

@@ -6,7 +6,10 @@ For a mode of eigenvalue λ, deviations from x_*, inner momentum m_t = μ m_{t-1
     x_{t+1} = (1 - c_t) x_t + c_t z_{t+1},
 
 with E ξ_t = 0 and E ξ_t² = s² + κ λ² E y_t² + (λ / B) Σ_j λ_j E y_{j,t}². The state of second
-moments is E z², E z x, E x², and with momentum E m z, E m x, E m².
+moments is E z², E z x, E x², and with momentum E m z, E m x, E m². Means and covariances are
+carried apart, and without momentum a factor of the covariance: z = a u and x = b u + e v with u and
+v of variance 1. There nothing is subtracted, so that a loss far below the run's largest one keeps
+its digits.
 """
 
 from __future__ import annotations
@@ -45,68 +48,74 @@ def compiled(
     """
     d, N = len(lam), len(gamma)
     zm, xm, mm = start.copy(), start.copy(), np.zeros(d)
-    A, B, C = start * start, start * start, start * start
-    P, Q, R = np.zeros(d), np.zeros(d), np.zeros(d)  # E m z, E m x, E m²
-    mixed, kept = 0.0, 0
+    a, b, e = np.zeros(d), np.zeros(d), np.zeros(d)  # without momentum z = a u, x = b u + e v
+    A, B, C = np.zeros(d), np.zeros(d), np.zeros(d)  # with it covariances of z, (z, x), x
+    P, Q, R = np.zeros(d), np.zeros(d), np.zeros(d)  # and of (m, z), (m, x), m
+    kept = 0
     for t in range(N + 1):
-        b = beta[min(t, N - 1)]
-        a0, a1, a2 = (1 - b) * (1 - b), 2 * b * (1 - b), b * b
+        bt = beta[min(t, N - 1)]
+        a0, a1, a2 = (1 - bt) * (1 - bt), 2 * bt * (1 - bt), bt * bt
         fx = fy = fz = mx = my = mz = 0.0
         for i in range(d):
             w = weight[i]
-            y = (1 - b) * zm[i] + b * xm[i]
+            if mu == 0.0:
+                A[i], B[i], C[i] = a[i] * a[i], a[i] * b[i], b[i] * b[i] + e[i] * e[i]
+            y = (1 - bt) * zm[i] + bt * xm[i]
             fx += w * C[i]
             fz += w * A[i]
             fy += w * (a0 * A[i] + a1 * B[i] + a2 * C[i])
             mx += w * xm[i] * xm[i]
             mz += w * zm[i] * zm[i]
             my += w * y * y
-        losses[t, 0], losses[t, 1], losses[t, 2] = fx, fy, fz
+        losses[t, 0], losses[t, 1], losses[t, 2] = fx + mx, fy + my, fz + mz
         losses[t, 3], losses[t, 4], losses[t, 5] = mx, my, mz
         if kept < len(keep) and keep[kept] == t:
             means[0, kept], means[1, kept] = zm, xm
-            seconds[0, kept], seconds[1, kept], seconds[2, kept] = A, B, C
+            for i in range(d):
+                seconds[0, kept, i] = A[i] + zm[i] * zm[i]
+                seconds[1, kept, i] = B[i] + zm[i] * xm[i]
+                seconds[2, kept, i] = C[i] + xm[i] * xm[i]
             kept += 1
         if t == N:
             break
         g, ct = gamma[t], c[t]
-        mixed = mixing * 2 * fy
-        if mu == 0.0:
-            for i in range(d):
-                lami = lam[i]
-                p, r = 1 - g * lami * (1 - b), -g * lami * b
-                y2 = a0 * A[i] + a1 * B[i] + a2 * C[i]
-                v = g * g * (noise[i] + kappa * lami * lami * y2 + lami * mixed)
-                after = p * p * A[i] + 2 * p * r * B[i] + r * r * C[i] + v
-                cross = p * B[i] + r * C[i]
-                C[i] = (1 - ct) * (1 - ct) * C[i] + 2 * ct * (1 - ct) * cross + ct * ct * after
-                B[i] = (1 - ct) * cross + ct * after
-                A[i] = after
-                zi = p * zm[i] + r * xm[i]
-                xm[i] = (1 - ct) * xm[i] + ct * zi
-                zm[i] = zi
-        else:
-            for i in range(d):
-                lami = lam[i]
-                y2 = a0 * A[i] + a1 * B[i] + a2 * C[i]
+        rest = 1 - ct
+        mixed = mixing * 2 * (fy + my) if mixing > 0 else 0.0
+        for i in range(d):
+            lami = lam[i]
+            ym = (1 - bt) * zm[i] + bt * xm[i]
+            y2 = ym * ym + a0 * A[i] + a1 * B[i] + a2 * C[i] if kappa > 0 else 0.0
+            spread = noise[i] + kappa * lami * lami * y2 + lami * mixed
+            if mu == 0.0:
+                p, r = 1 - g * lami * (1 - bt), -g * lami * bt
+                q2 = g * g * spread
+                u, v = p * a[i] + r * b[i], r * e[i]
+                n = np.sqrt(u * u + v * v + q2)
+                if n > 0:
+                    bent = np.sqrt(q2 * (b[i] * b[i] + e[i] * e[i]) + (p * a[i] * e[i]) ** 2)
+                    b[i], e[i] = rest * (b[i] * u + e[i] * v) / n + ct * n, rest * bent / n
+                else:
+                    b[i], e[i] = 0.0, rest * np.sqrt(b[i] * b[i] + e[i] * e[i])
+                a[i] = n
+                zi = zm[i] - g * lami * ym
+            else:
                 # m' = mu m + u z + w x + (1 - mu) ξ
-                u, w = (1 - mu) * lami * (1 - b), (1 - mu) * lami * b
-                v = (1 - mu) * (1 - mu) * (noise[i] + kappa * lami * lami * y2 + lami * mixed)
+                u, w = (1 - mu) * lami * (1 - bt), (1 - mu) * lami * bt
                 mz_ = mu * P[i] + u * A[i] + w * B[i]
                 mx_ = mu * Q[i] + u * B[i] + w * C[i]
                 m2 = mu * (mu * R[i] + 2 * u * P[i] + 2 * w * Q[i])
-                m2 += u * u * A[i] + 2 * u * w * B[i] + w * w * C[i] + v
+                m2 += u * u * A[i] + 2 * u * w * B[i] + w * w * C[i] + (1 - mu) * (1 - mu) * spread
                 after = A[i] - 2 * g * mz_ + g * g * m2
                 cross = B[i] - g * mx_
                 mz_ -= g * m2
-                mx_ = (1 - ct) * mx_ + ct * mz_
-                C[i] = (1 - ct) * (1 - ct) * C[i] + 2 * ct * (1 - ct) * cross + ct * ct * after
-                B[i] = (1 - ct) * cross + ct * after
+                mx_ = rest * mx_ + ct * mz_
+                C[i] = rest * rest * C[i] + 2 * ct * rest * cross + ct * ct * after
+                B[i] = rest * cross + ct * after
                 A[i], P[i], Q[i], R[i] = after, mz_, mx_, m2
-                mi = mu * mm[i] + u * zm[i] + w * xm[i]
-                zi = zm[i] - g * mi
-                xm[i] = (1 - ct) * xm[i] + ct * zi
-                zm[i], mm[i] = zi, mi
+                mm[i] = mu * mm[i] + (1 - mu) * lami * ym
+                zi = zm[i] - g * mm[i]
+            xm[i] = rest * xm[i] + ct * zi
+            zm[i] = zi
 
 
 def by_arrays(

@@ -32,8 +32,9 @@ def critical_step(
         beta: in [0, 1].
         c: in [0, 1]; 0 is the limit of vanishing averaging weights.
         momentum: μ in [0, 1), of m_t = μ m_{t-1} + (1 - μ) g_t inside the method.
-        decay: γ times the decoupled weight decay at y, z <- z - γ (g + decay y); it adds to γ λ.
-            With a preconditioner P, λ is an eigenvalue of P^-1 H.
+        decay: γ times the weight decay at y, added to the gradient, z <- z - γ (g + decay y); it
+            adds to γ λ (with momentum only if it passes through m). With a preconditioner P, λ is
+            an eigenvalue of P^-1 H.
 
     Returns:
         The threshold of γ λ, broadcast over beta, c and decay; inf for beta = 1 at c = 0.
@@ -49,7 +50,7 @@ def critical_step(
     """
     beta, c, decay = np.broadcast_arrays(*(np.asarray(v, float) for v in (beta, c, decay)))
     for name, value in (("beta", beta), ("c", c)):
-        if (value < 0).any() or (value > 1).any():
+        if not ((value >= 0) & (value <= 1)).all():
             raise InputError(f"{name} must lie in [0, 1], but got {value!r}.")
     mu = real("momentum", momentum, 0)
     if mu >= 1:
@@ -58,7 +59,7 @@ def critical_step(
     m1 = (1 - mu) * (1 - beta) * (1 - c)
     T, M = 2 - c + mu, 1 - c + mu * (2 - c)
     room, first, slope = 1 - det * det, M - det * T, det * t1 - m1
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         signs = (1 + T + M + det) / (t1 + m1)  # an eigenvalue reaches -1
         turns = np.where(slope > 0, room - first, room + first) / np.abs(slope)  # a complex pair
     return np.minimum(signs, np.where(slope == 0, np.inf, turns)) - decay
@@ -74,6 +75,7 @@ def transition(step: float, beta: float, c: float, momentum: float = 0.0) -> Arr
 
 def spectral_radius(step: ArrayLike, beta: float, c: float, *, momentum: float = 0.0) -> Array:
     """Largest modulus of the eigenvalues of `transition`, for every γ λ in `step`."""
+    critical_step(beta, c, momentum=momentum)  # checks the ranges
     steps = numbers("step", np.atleast_1d(np.asarray(step)))
     matrices = np.array([transition(s, beta, c, momentum) for s in steps.ravel()])
     radius = np.abs(np.linalg.eigvals(matrices)).max(axis=-1)
@@ -91,6 +93,8 @@ def transient_growth(step: float, tableau: Tableau, *, momentum: float = 0.0) ->
         tableau: one method; γ_t λ is step times gamma_t.
         momentum: inner momentum.
     """
+    if tableau.batch:
+        raise InputError("transient_growth takes one tableau; index the batch.")
     z = x = 1.0
     m, path = 0.0, [1.0]
     arrays = (part.tolist() for part in (tableau.gamma, tableau.beta, tableau.c))
@@ -99,7 +103,8 @@ def transient_growth(step: float, tableau: Tableau, *, momentum: float = 0.0) ->
         z -= gamma * m
         x = (1 - c) * x + c * z
         path.append(abs(x))
-    return np.array(path)
+    out = np.array(path)
+    return np.where(np.isnan(out), np.inf, out)
 
 
 def stability_map(
@@ -109,7 +114,7 @@ def stability_map(
     return np.array(
         [
             spectral_radius(np.asarray(steps, float), float(b), c, momentum=momentum)
-            for b in np.asarray(betas, float)
+            for b in np.atleast_1d(np.asarray(betas, float))
         ]
     )
 
