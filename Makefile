@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 QUICK ?=
 export SFTHEORY_DATA ?=
 
-.PHONY: reproduce test setup benchmarks clean
+.PHONY: reproduce test test-slow setup benchmarks clean
 
 reproduce: $(STAMP)
 	@$(BIN)/sftheory reproduce $(if $(QUICK),--quick)
@@ -20,7 +20,11 @@ test: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports --no-logo
-	MPLBACKEND=agg $(BIN)/python -m pytest -n auto --dist loadfile
+	MPLBACKEND=agg $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
+
+# the long ones: thousands of random methods against programs, 2e5 samples, 100,000 broken files
+test-slow: $(STAMP)
+	MPLBACKEND=agg $(BIN)/python -m pytest -n auto -m slow
 
 setup: $(STAMP)
 

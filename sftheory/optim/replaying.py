@@ -77,6 +77,8 @@ def replay(
     scheduler = None
     if gamma is not None:
         rates = checked_steps("gamma", gamma).tolist()
+        if np.ndim(gamma) != 1:
+            raise InputError(f"replay plays one schedule, not shape {np.shape(gamma)}; pass a row.")
         if len(rates) != N:
             raise InputError(f"gamma has {len(rates)} entries but steps={N}; pass one per step.")
         for group in optimizer.param_groups:

@@ -121,6 +121,6 @@ def schedule_free_upper(tableau: Tableau, h: Array, D: float, G: float) -> float
         log_kept = np.concatenate([np.cumsum(np.log1p(-c[:0:-1]))[::-1], [0.0]])
         omega = c * np.exp(log_kept)  # the weight of z_k in the report
         after = 1 - np.cumsum(omega)[:-1]
-        reach = np.cumsum(gamma) + gamma * after / omega[:-1]
+        reach = np.cumsum(gamma) + np.where(gamma > 0, gamma * after / omega[:-1], 0.0)
     P = max(D / G, float(np.max(reach)))
     return (D * D / P + G * G * (P - 2 * float(h.sum()))) / 2 if np.isfinite(P) else np.inf

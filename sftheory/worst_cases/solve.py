@@ -216,6 +216,8 @@ def _by_hull(
     unit = float(norms.max()) / D  # hull.diagonal in units of D and the largest norm
     diagonal = hull.diagonal(h * unit, P * unit)
     assert isinstance(found.function, MaxOfLinear)
+    if found.function.floor is not None:  # jumps need a choice of pieces, which a proof has not
+        return found
     apart = found.function.separated(1e-13)
     heights = -apart.gap * np.arange(len(apart.q) + 1.0)
     affine = apart.pieces, heights, apart.x1

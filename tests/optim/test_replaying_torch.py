@@ -46,3 +46,55 @@ def test_wrong_lengths_are_refused(kwargs):
     f = sft.worst_case([0.1], D=1, G=1).function
     with pytest.raises(InputError):
         sft.replay(f, lambda p: torch.optim.SGD(p, lr=1.0), **kwargs)
+
+
+@pytest.mark.parametrize("schedule", ["linear", "warmup", "wsd"])
+def test_the_published_schedule_free_attains_the_programs_lower_end_with_a_schedule(schedule):
+    N = 7
+    gamma = sft.schedules.SCHEDULES[schedule].make(N)(N) / np.sqrt(N + 1)
+    tableau = sft.methods.ScheduleFree(0.9, start_counts=False).tableau(gamma)
+    found = sft.worst_case(tableau, D=1, G=1)
+    gap = sft.replay(
+        found.function,
+        lambda p: schedulefree.SGDScheduleFree(p, lr=1.0, momentum=0.9),
+        N,
+        gamma=gamma,
+    )
+    assert gap == pytest.approx(found.lower, rel=1e-9, abs=0)
+
+
+@pytest.mark.parametrize("constants", [dict(L=2.0), dict(L=2.0, mu=0.3), dict(G=1.0, mu=0.3)])
+def test_torch_sgd_attains_the_lower_end_of_other_classes(constants):
+    gamma = np.array([0.4, 0.1, 0.3, 0.2])
+    found = sft.worst_case(gamma, D=1.5, **constants)
+    gap = sft.replay(found.function, lambda p: torch.optim.SGD(p, lr=1.0), 4, gamma=gamma)
+    assert gap == pytest.approx(found.lower, rel=1e-9, abs=0)
+
+
+def test_without_gamma_the_optimizer_keeps_its_own_rate():
+    f = sft.worst_case([0.25] * 4, D=1, G=1).function
+    own = sft.replay(f, lambda p: torch.optim.SGD(p, lr=0.25), 4)
+    assert own == sft.replay(f, lambda p: torch.optim.SGD(p, lr=9.0), 4, gamma=[0.25] * 4)
+
+
+def test_an_optimizer_sees_the_function_as_a_loss():
+    f = sft.worst_case([0.3, 0.2, 0.1], D=2, G=0.5).function
+    objective = sft.optim.Objective(f)
+    value = objective()
+    value.backward()
+    assert value.dtype == torch.float64 and value.item() == f.value(f.x1) == 1.0
+    np.testing.assert_array_equal(objective.point.grad.numpy(), f.subgradient(f.x1))
+    (2 * objective()).backward()  # gradients add up, as torch's do
+    np.testing.assert_allclose(objective.point.grad.numpy(), 3 * f.subgradient(f.x1), rtol=1e-15)
+
+
+def test_an_optimizer_that_does_not_move_attains_the_start():
+    f = sft.worst_case([0.1], D=2, G=3).function
+    assert sft.replay(f, lambda p: torch.optim.SGD(p, lr=0.0), 5) == 6
+    assert sft.replay(f, lambda p: torch.optim.Adam(p, lr=1e-3), 5) < 6
+
+
+def test_a_batch_of_schedules_is_refused():
+    f = sft.worst_case([0.1], D=1, G=1).function
+    with pytest.raises(InputError):
+        sft.replay(f, lambda p: torch.optim.SGD(p, lr=1.0), 2, gamma=np.full((2, 2), 0.1))

@@ -1,0 +1,74 @@
+"""Which execution of a step is used: one compiled pass, or lists in chunks."""
+
+from __future__ import annotations
+
+import torch
+
+from sftheory.optim import arithmetic, pieces
+from sftheory.optim.pieces import Row, Scratch
+
+BIG = 2**18  # entries from which a compiled pass repays importing the compiler
+
+
+def run(
+    rows: list[Row],
+    how: arithmetic.Direction,
+    move: arithmetic.Move,
+    scratch: Scratch,
+    compile: bool | None,
+) -> None:
+    """One step of the parameters in `rows`, all of one dtype and device.
+
+    Args:
+        rows: the tensors of each parameter, as `arithmetic.step` names them.
+        how: the direction.
+        move: how far along it.
+        scratch: buffers that are kept between steps.
+        compile: True and False choose; None compiles on processors where it is worth it.
+    """
+    flats: list[Row] = []
+    for row in rows:
+        cut = row if pieces.is_simple(row) else pieces.flat(row)
+        if cut is None:
+            _in_lists([pieces.whole(row)], how, move, Scratch())
+        elif cut["g"].numel():
+            flats.append(cut)
+    if not flats:
+        return
+    if _one_pass(flats, how, move, compile):
+        from sftheory.optim import one_pass  # numba takes a second to import
+
+        one_pass.step(flats, how, move)
+        return
+    on_cpu = flats[0]["g"].device.type == "cpu"
+    for batch in pieces.batches(flats, pieces.CHUNK if on_cpu else pieces.ACCELERATOR_CHUNK):
+        _in_lists(batch, how, move, scratch)
+
+
+def _in_lists(
+    batch: list[Row], how: arithmetic.Direction, move: arithmetic.Move, scratch: Scratch
+) -> None:
+    lists = {k: [row[k] for row in batch] for k in batch[0]}
+    low = "p" in lists
+    needs = how.beta2 is not None or low or arithmetic.decays(how)
+    wide = lists["z" if low else "y"]
+    buffers = scratch.like(wide, 1 + low, wide[0].dtype) if needs else [[wide[0]]]
+    arithmetic.step(lists, how, move, buffers)
+
+
+def _one_pass(
+    rows: list[Row], how: arithmetic.Direction, move: arithmetic.Move, compile: bool | None
+) -> bool:
+    """Whether the compiled pass can and should take these rows."""
+    first = rows[0]
+    if compile is False or first["g"].device.type != "cpu" or torch.compiler.is_compiling():
+        return False
+    if not {"y", "z"} <= first.keys() or "x" in first:
+        return False
+    if any(row["g"].dtype != row["y"].dtype for row in rows):
+        return False
+    if first["y"].dtype not in (torch.float32, torch.float64):
+        return False
+    if not how.divides or (how.mu is not None and how.beta2 is None):
+        return False
+    return bool(compile) or sum(row["y"].numel() for row in rows) >= BIG
