@@ -153,4 +153,5 @@ def _tuned(eta: Array, D: float, G: Array) -> float:
     def value(log_base: float) -> float:
         return worst_case(np.exp(log_base) * eta, D=D, G=G, certify=None).value
 
-    return minimize_scalar(value, bounds=(start - 3, start + 3), method="bounded").fun
+    found: Any = minimize_scalar(value, bounds=(start - 3, start + 3), method="bounded")
+    return float(found.fun)

@@ -65,6 +65,7 @@ def test_worst_cases_are_those_of_pepit(family):
         unit = type(tableau)(tableau.gamma * G / D, tableau.beta, tableau.c)
         found = sweeps.worst_case(tableau, D=D, G=G)
         with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
             theirs = pepit(unit) * D * G
         if said:  # that the solution may be inaccurate
             continue
