@@ -18,8 +18,10 @@ _MODULES = (
     "design",
     "exact_moments",
     "figures",
+    "fits",
     "methods",
     "optim",
+    "probes",
     "problems",
     "schedules",
     "simulation",
@@ -38,6 +40,7 @@ _NAMES = {
     "WorstCase": "sftheory.worst_cases",
     "worst_case": "sftheory.worst_cases",
     "replay": "sftheory.optim",
+    "probe": "sftheory.probes",
 }
 __all__ = sorted([*_MODULES, *_NAMES, "__version__"])  # pyright: ignore[reportUnsupportedDunderAll]
 

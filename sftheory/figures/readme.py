@@ -18,6 +18,10 @@ BEGIN, END = "<!-- claims: begin -->", "<!-- claims: end -->"
 HEAD = ["figure", "claim", "source", "expected", "here", "claims that hold"]
 
 
+def _short(value: Any) -> str:
+    return " to ".join(f"{v:.5g}" for v in value) if isinstance(value, list) else f"{value:.5g}"
+
+
 def table(manifests: list[dict[str, Any]]) -> str:
     """The rows as Markdown, in the order of the figures' ids."""
     lines = ["| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
@@ -30,7 +34,7 @@ def table(manifests: list[dict[str, Any]]) -> str:
             manifest["figure"],
             first["statement"].replace("|", "\\|"),
             first["source"],
-            f"{sign} {first['expected']:.5g}",
+            f"{sign} {_short(first['expected'])}",
             f"{first['computed']:.5g}",
             f"{held} of {len(claims)}",
         ]
