@@ -178,6 +178,13 @@ def test_a_bracket_of_steps_that_are_zero_is_one(steps, weights):
     assert 0 < found.lower <= found.upper < np.inf
 
 
+@pytest.mark.xfail(reason="0/0, a last step without weight passes for D/G", strict=True)
+def test_a_bracket_of_last_steps_without_weight_is_one():
+    c = np.append(np.full(78, 0.1), [0.0, 0.0])
+    found = worst_case(Tableau(np.full(80, 0.1), 1.0, c), D=1, G=1)
+    assert found.path == "bracket" and 0 < found.lower <= found.upper < np.inf
+
+
 BAD = [
     (dict(method=[0.1], D=1, G=None), "needs G"),
     (dict(method=[0.1], D=-1, G=1), "needs D > 0"),
