@@ -19,7 +19,7 @@ TALK = "public talk on schedule-free; primary source unknown"
 HERE = "this project"
 
 
-@FIGURES.register("T07", seed=0, seconds=5)
+@FIGURES.register("T07", ref="defazio2024", seed=0, seconds=5)
 class SquareRootLaw(Figure):
     """A good fit of a / sqrt(t + b) + c is no evidence: extrapolate, and free the exponent.
 

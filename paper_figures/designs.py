@@ -46,7 +46,7 @@ def price(steps: Array) -> float:
     return bounds.last_iterate(steps, D=1, G=1) * np.sqrt(len(steps) + 1)
 
 
-@FIGURES.register("W03")
+@FIGURES.register("W03", ref="zamani2023")
 class OptimalContinuation(Figure):
     """The best end after a plateau drops at once, and beats WSD.
 
@@ -227,7 +227,7 @@ class OptimalContinuation(Figure):
         ]
 
 
-@FIGURES.register("W04")
+@FIGURES.register("W04", ref="zamani2023")
 class WarmupCap(Figure):
     """What a warm-up costs, and how to decay after it.
 

@@ -45,7 +45,7 @@ def critical_step(
     References: song2025 for c -> 0; the rest from the characteristic polynomial.
 
     Example:
-        >>> float(critical_step(0.9)), float(critical_step(0.9, c=1.0))
+        >>> round(float(critical_step(0.9)), 9), round(float(critical_step(0.9, c=1.0)), 9)
         (20.0, 2.0)
     """
     beta, c, decay = np.broadcast_arrays(*(np.asarray(v, float) for v in (beta, c, decay)))

@@ -81,7 +81,7 @@ def test_a_name_is_found_whatever_its_case_and_hyphens(kind):
         ("schedules", "COSIN", "did you mean 'cosine'?"),
         ("methods", "schedulefree2", "did you mean 'schedule_free'?"),
         ("bounds", "omga", "did you mean 'omega'?"),
-        ("problems", "qqqq", "choose one of hill_and_river, "),
+        ("problems", "qqqq", "choose one of bigram_valley, "),
     ],
 )
 def test_an_unknown_name_is_answered_with_the_nearest(kind, name, hint):

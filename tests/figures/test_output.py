@@ -53,7 +53,7 @@ def test_pictures_of_the_same_data_are_byte_equal(made, tmp_path):
 
 
 def test_an_unknown_id_suggests_the_nearest_and_writes_nothing(tmp_path):
-    with pytest.raises(InputError, match="did you mean 'F0"):
+    with pytest.raises(InputError, match=r"did you mean 'F\d\d'"):
         reproduce(["F0X"], out=tmp_path / "new")
     assert not (tmp_path / "new").exists()
 
