@@ -227,7 +227,7 @@ class TheWorstFunction(Figure):
 
     def claims(self, data: Data) -> list[Claim]:
         ends = {name: v for name, v in data.values.items() if name != "difference"}
-        flat = np.asarray(data.panel("gap")["linear decay"].y).tolist()
+        flat: list[float] = np.asarray(data.panel("gap")["linear decay"].y).tolist()
         return [
             Claim(
                 "W02-attained",

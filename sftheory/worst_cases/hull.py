@@ -122,5 +122,6 @@ def schedule_free_upper(tableau: Tableau, h: Array, D: float, G: float) -> float
         omega = c * np.exp(log_kept)  # the weight of z_k in the report
         after = 1 - np.cumsum(omega)[:-1]
         reach = np.cumsum(gamma) + np.where(gamma > 0, gamma * after / omega[:-1], 0.0)
-    P = max(D / G, float(np.max(reach)))
+    used = np.arange(len(gamma)) < len(omega) - np.argmax(omega[::-1] > 0)  # before the last weight
+    P = max(D / G, float(np.max(reach[used], initial=0.0)))
     return (D * D / P + G * G * (P - 2 * float(h.sum()))) / 2 if np.isfinite(P) else np.inf

@@ -40,7 +40,7 @@ def decide(
     points = points_of(tableau, criterion)
     h = tableau.effective_schedule()
     if len(points) > sdp.LIMIT + 1:
-        raise _too_long(points, h, D, norms, mu, criterion)
+        raise _too_long(points, h, D, norms)
     G = float(norms.max()) if norms is not None else float(L or 1.0) * D
     if norms is not None and len(points) > len(norms):  # reported points of their own
         norms = np.full(len(points), G)
@@ -132,14 +132,12 @@ def attained(
     return min(values) if criterion == "best" else float(np.mean(values))
 
 
-def _too_long(
-    points: Points, h: Array, D: float, norms: Array | None, mu: float, criterion: Criterion
-) -> InputError:
+def _too_long(points: Points, h: Array, D: float, norms: Array | None) -> InputError:
     taken = np.ascontiguousarray(h[h > 0])
     verdict = ""
     if norms is not None and len(taken):
         W = float(recursion.values(taken[None], D, float(norms.max()))[0])
-        bound = "which bounds it" if criterion == "best" and not mu else "criterion 'last', convex"
+        bound = "criterion 'last', convex"
         verdict = f"; the recursion gives {W:.6g} for the last iterate of these steps ({bound})"
     return InputError(
         f"The program takes at most {sdp.LIMIT + 1} points and this worst case is about "
