@@ -7,8 +7,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# workers that each start a thread for every core hold each other up
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 QUICK ?=
-export SFTHEORY_DATA ?=
 
 .PHONY: reproduce test test-slow setup benchmarks clean
 
@@ -20,11 +21,11 @@ test: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports --no-logo
-	MPLBACKEND=agg $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
+	MPLBACKEND=agg $(ONE_THREAD) $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
 
 # the long ones: thousands of random methods against programs, 2e5 samples, 100,000 broken files
 test-slow: $(STAMP)
-	MPLBACKEND=agg $(BIN)/python -m pytest -n auto -m slow
+	MPLBACKEND=agg $(ONE_THREAD) $(BIN)/python -m pytest -n auto -m slow
 
 setup: $(STAMP)
 

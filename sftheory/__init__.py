@@ -19,6 +19,7 @@ _MODULES = (
     "exact_moments",
     "figures",
     "fits",
+    "lm",
     "methods",
     "optim",
     "probes",

@@ -1,4 +1,4 @@
-"""The command line: `sftheory list | show | reproduce | bound | worst-case | design`."""
+"""The command line, `sftheory COMMAND`: registries, figures, theory, fits, training."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from typing import Any, NoReturn
 
 from sftheory.core.errors import InputError, nearest
 from sftheory.core.registry import Entry, Registry
+from sftheory.fit_commands import add_options, fit
 from sftheory.options import own_options, registries
 from sftheory.terminal import show_table, table_of
 from sftheory.theory_commands import bound, design, worst_case
+from sftheory.train_commands import add_training_options, sweep, train
 
 BARS = "▁▂▃▄▅▆▇█"
 EXAMPLES = """examples:
@@ -25,7 +27,8 @@ EXAMPLES = """examples:
   sftheory bound --schedule wsd --cooldown 0.2 --steps 400
   sftheory worst-case --schedule cosine --steps 1e5 --certify rational
   sftheory design --steps 200 --cap 0.05 --monotone --out steps.csv
-  sftheory bound --method schedule_free --weights gamma --schedule cosine --peak 0.05"""
+  sftheory bound --method schedule_free --weights gamma --schedule cosine --peak 0.05
+  sftheory fit run.jsonl --cut --at 100000 --plot fit.png"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -109,6 +112,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--D", type=float, default=1.0, help="(1) distance to a minimiser")
     sub.add_argument("--G", type=float, default=1.0, help="(1) bound on the subgradient norms")
     sub.add_argument("--out", help="write the steps to this CSV file")
+    sub = command(train, "Train a small transformer; the same command again goes on.")
+    add_training_options(sub, _whole)
+    sub = command(sweep, "Train every run of a TOML with lists; repeated, it does what is left.")
+    add_training_options(sub, _whole)
+    add_options(command(fit, "A law fitted to the loss curves of logs, and where they end."))
     return parser
 
 
@@ -225,8 +233,10 @@ def _spark(values: Sequence[float]) -> str:
 
 def reproduce(options: argparse.Namespace) -> int:
     """`sftheory reproduce`: the main job."""
+    from sftheory.figures import FIGURES
     from sftheory.figures.output import DEFAULT_OUT
     from sftheory.figures.output import reproduce as make
+    from sftheory.figures.requirements import missing
 
     out = options.out or DEFAULT_OUT
     kwargs = {"out": out, "quick": options.quick, "jobs": options.jobs}
@@ -238,6 +248,8 @@ def reproduce(options: argparse.Namespace) -> int:
     else:
         manifests = _with_progress(make, options.ids, kwargs)
         _print_claims(manifests)
+        for reason in filter(None, (missing(entry) for entry in FIGURES if not options.ids)):
+            print(f"Left out: {reason}")
         print(f"Look at {os.path.join(out, 'index.html')}")
     return 0 if all(manifest["as_recorded"] for manifest in manifests) else 1
 

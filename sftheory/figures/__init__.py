@@ -14,6 +14,9 @@ __getattr__ = attributes(
         "Curve": "sftheory.figures.base",
         "Data": "sftheory.figures.base",
         "Figure": "sftheory.figures.base",
+        "fit": "sftheory.figures.loss_curve",
+        "Dashboard": "sftheory.figures.dashboards",
+        "dashboard": "sftheory.figures.dashboards",
         "reproduce": "sftheory.figures.output",
     },
 )

@@ -19,6 +19,7 @@ from typing import Any
 from sftheory.core.errors import InputError, count
 from sftheory.figures import FIGURES
 from sftheory.figures.report import write_report
+from sftheory.figures.requirements import missing
 
 DEFAULT_OUT = Path("paper_figures") / "out"
 
@@ -38,7 +39,7 @@ def reproduce(
     when all are there. `index.html` is one self-contained page.
 
     Args:
-        ids: figure ids; none takes all.
+        ids: figure ids; none takes all but those whose data are not here, see `requirements`.
         out: the folder; it is made if it is missing.
         quick: fewer seeds and steps where a figure is dear.
         jobs: processes.
@@ -48,11 +49,14 @@ def reproduce(
         The manifests, in the order of the ids.
 
     Raises:
-        InputError: an unknown id (the nearest is suggested), or a folder that cannot be written.
+        InputError: an unknown id (the nearest is suggested), a figure whose data are not here, or a
+            folder that cannot be written.
     """
     known = {name.lower(): name for name in FIGURES.names()}
     chosen = list(dict.fromkeys(known.get(i.lower()) or FIGURES[i].name for i in ids))
-    chosen = chosen or FIGURES.names()
+    for reason in filter(None, (missing(FIGURES[figure]) for figure in chosen)):
+        raise InputError(reason)
+    chosen = chosen or [entry.name for entry in FIGURES if missing(entry) is None]
     folder = _writable(Path(out))
     jobs = min(count("jobs", jobs), len(chosen))
     manifests: dict[str, dict[str, Any]] = {}

@@ -67,6 +67,7 @@ def style(dark: bool = False) -> Iterator[None]:
         "ytick.labelsize": 7.5,
         "mathtext.fontset": "dejavusans",
         "pdf.fonttype": 42,
+        "svg.hashsalt": "sftheory",
         "savefig.dpi": 200,
         "figure.constrained_layout.use": True,
     }
@@ -102,5 +103,6 @@ def label(axes: Axes, x: str, y: str, title: str = "") -> None:
 
 def save(figure: Figure, path: str, **kwargs: Any) -> None:
     """Save without dates, so that the same versions give the same bytes."""
-    metadata = {"CreationDate": None} if path.endswith(".pdf") else {"Software": None}
+    undated = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
+    metadata = undated.get(path.rpartition(".")[2].lower(), {"Software": None})
     figure.savefig(path, metadata=metadata, **kwargs)  # pyright: ignore[reportArgumentType]

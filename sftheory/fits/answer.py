@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,7 +11,9 @@ from numpy.typing import ArrayLike
 from sftheory.core.errors import InputError, nearest, real
 from sftheory.fits.backtest import Backtest, backtests
 from sftheory.fits.curve import Curve
-from sftheory.fits.intervals import backtest_margin, beyond_noise, preference
+from sftheory.fits.estimate import Estimate
+from sftheory.fits.identifiability import Identifiability, identifiability
+from sftheory.fits.intervals import beyond_noise, missed, preference
 from sftheory.fits.laws.base import Array
 from sftheory.fits.noise import Noise
 from sftheory.fits.phases import Phases
@@ -22,14 +23,6 @@ from sftheory.fits.verdicts import DIVERGING, PHASES, Verdict
 FARTHEST = 1e4  # ends of the run: how far the step of a loss is looked for
 POINTS = 600
 ROUNDS = 7  # each narrows the bracket 64 times
-
-
-class Estimate(NamedTuple):
-    """A value with the two ends of its interval."""
-
-    value: Any
-    low: Any
-    high: Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,19 +109,24 @@ class Fit:
         return {"c": self.ordinary["c"] - self.solution["c"], "at twice the run": later}
 
     @cached_property
-    def _doubt(self) -> float:
-        """The weight of the spread of laws: 0 where noise explains it, 1 where it does not."""
-        if self.solution.law.size >= self.power.law.size:
-            return 0.0
-        return float(beyond_noise(preference(self.solution, self.ordinary)))
+    def _preference(self) -> float:
+        """By how many standard deviations the data prefer the power law; 0 where it is the law."""
+        wider = self.solution.law.size < self.power.law.size
+        return preference(self.solution, self.ordinary) if wider else 0.0
+
+    @cached_property
+    def identifiability(self) -> Identifiability:
+        """What the curve determines of a, b, c and p, with p free whatever the law."""
+        return identifiability(self.power)
 
     def at(self, step: ArrayLike, level: float = 0.95) -> Estimate:
         r"""The loss of the law at a step, or at several, with its interval.
 
-        The half-width is q s + w |P - P_power| + e: q s is Student's t times the standard error,
-        with autocorrelation; w |P - P_power| the distance to the power law with free p; e the error
-        of a backtest over the same share of the run. The last two count as far as noise does not
-        explain them. A measurement at that step has its own noise, `fit.noise.sigma`, on top.
+        The half-width is q s + w (|P - P_power| + |e|): q s is Student's t times the standard
+        error, with autocorrelation; P - P_power the distance to the power law with free p; e the
+        error of a backtest over the same share of the run. w is 0 where noise explains the last
+        two, 1 where it does not. A measurement at that step has its own noise, `fit.noise.sigma`,
+        on top.
 
         Returns:
             (value, low, high), numbers or arrays like `step`.
@@ -151,9 +149,10 @@ class Fit:
     def _band(self, t: Array, level: float) -> tuple[Array, Array]:
         s = self.solution
         value = s.value(t)
-        margin = s.noise.quantile(level) * s.error_at(t)
-        margin = margin + self._doubt * np.abs(self.ordinary.value(t) - value)
-        return value, margin + backtest_margin(self.backtest, t, s.step[0], s.step[-1])
+        error, deviations = missed(self.backtest, t, s.step[0], s.step[-1])
+        weight = beyond_noise(np.hypot(self._preference, deviations))
+        apart = np.abs(self.ordinary.value(t) - value) if self._preference else 0.0
+        return value, s.noise.quantile(level) * s.error_at(t) + weight * (apart + error)
 
     def interval(self, name: str, level: float = 0.95) -> tuple[float, float]:
         """The interval of a parameter; that of c knows the spread of laws.
@@ -171,7 +170,7 @@ class Fit:
         s = self.power if fixed_p else self.solution
         margin = s.noise.quantile(level) * s.errors[name]
         if name == "c":
-            margin += self._doubt * abs(self.spread["c"])
+            margin += beyond_noise(self._preference) * abs(self.spread["c"])
         return s[name] - margin, s[name] + margin
 
     def steps_to(self, loss: float, level: float = 0.95) -> Estimate:

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from sftheory.core.errors import InputError
-from sftheory.fits.answer import Estimate, Fit
+from sftheory.core.errors import InputError, real
+from sftheory.fits.answer import Fit
+from sftheory.fits.estimate import Estimate
+from sftheory.fits.repeats import fitted_together
 
 SHARED = ("p", "c")
+
+
+class Joint(NamedTuple):
+    """A parameter that repeats have in common.
+
+    excess: by how much the squared residuals rise for each parameter given up, in units of the
+    noise: about 1 where the runs share it, much more where they do not.
+    """
+
+    value: float
+    low: float
+    high: float
+    excess: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,9 +69,38 @@ class Comparison:
         margin = float(stdtrit(len(value) - 1, (1 + level) / 2) * deviation)
         return Estimate(mean, mean - margin, mean + margin)
 
-    def difference(self, step: float, first: int = 0, second: int = 1) -> Estimate:
+    def joint(self, name: str, level: float = 0.95) -> Joint:
+        r"""The common "p" or "c" of repeats from one fit to all of them.
+
+        Each run keeps its own a and b, and c where p is shared; with "p" the law is the power law,
+        with "c" that of the fits, which must be one. Runs are weighted by their noise. The interval
+        is that of the noise: it holds where the runs do share the parameter, which `excess` tells.
+        `shared` has the interval over repeats.
+
+        Raises:
+            InputError: another name, fits of several laws for "c", or a run without noise.
+        """
+        if name not in SHARED:
+            raise InputError(f"Repeats share 'p' or 'c', but {name!r} was asked for; pass one.")
+        alone = [one.power if name == "p" else one.solution for one in self.fits]
+        laws = {type(s.law).__name__ for s in alone}
+        if len(laws) > 1:
+            raise InputError(
+                f"The fits have the laws {', '.join(sorted(laws))}; fit all runs with one law."
+            )
+        if min(s.noise.sigma for s in alone) == 0:
+            raise InputError("A run has no noise to weight it by; compare its parameters directly.")
+        together, rise = fitted_together(alone, name)
+        own = together.noise.inflation**2 * (len(alone) - 1)
+        value, error = together[name], together.errors[name]
+        margin = together.noise.quantile(real("level", level, 0.01, 0.9999)) * error
+        return Joint(value, value - margin, value + margin, rise / own)
+
+    def difference(
+        self, step: float, first: int = 0, second: int = 1, level: float = 0.95
+    ) -> Estimate:
         """Loss of run `first` - loss of run `second` at a step; the margins add in quadrature."""
-        one, two = self.fits[first].at(step), self.fits[second].at(step)
+        one, two = (self.fits[i].at(step, level) for i in (first, second))
         gap = float(one.value - two.value)
         margin = float(np.hypot(one.high - one.value, two.high - two.value))
         return Estimate(gap, gap - margin, gap + margin)

@@ -185,13 +185,15 @@ def fit_many(curves: Sequence[Curve], law: str = "sqrt") -> Fits:
     curves = tuple(curves)
     entry = LAWS["sqrt" if law == "auto" else law]
     form: Law = entry.make()
+    if form.needs_rate:
+        raise InputError(f"The law {entry.name!r} needs the schedule; use fit_schedules.")
     if not curves:
         raise InputError("fit_many got no curve; pass at least one.")
     values = {name: np.empty(len(curves)) for name in ("a", "b", "c", "p", "sse")}
     edge = np.zeros(len(curves), bool)
     for group, rows, losses in _groups(curves):
         _check(curves, group, losses, form)
-        best = optimum(form, rows, losses, polish=False)
+        best = optimum(form, rows, losses)
         flat = replace(rows, first=np.ravel(rows.first), unit=np.ravel(rows.unit))
         found = form.parameters(best.theta.T, best.factors.T, best.floor, flat)
         edge[group] = best.edge.any(axis=(1, 2)) | (best.factors[:, 0] <= 0)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from sftheory.core.errors import InputError
@@ -27,9 +28,7 @@ def lines(path: str) -> Log:
     numeric: set[str] = set()
     words: dict[str, set[str]] = {}
     for piece, line in chunks(path, start, end):
-        for sample in (_one_of_each_shape(piece), None):
-            if sample is None and not _has_other_losses(piece, names):
-                break
+        for sample in _samples(piece, names):
             for _, record in _records(path, piece, line, sample):
                 names |= _names(record)
                 flat = flattened(record)
@@ -38,6 +37,8 @@ def lines(path: str) -> Log:
                 for key, value in flat.items():
                     if isinstance(value, str):
                         words.setdefault(key, set()).add(value)
+            if numeric == names and _only(piece, names):
+                break
     if not nested:
         raise InputError(f"{path} holds no whole record; write one JSON object a line.")
 
@@ -66,6 +67,20 @@ def _whole(path: str) -> tuple[int, int, int]:
     return (start, size, 0) if whole else (start, size - len(last), 1)
 
 
+def _samples(piece: bytes, names: set[str]) -> Iterator[Sequence[int] | None]:
+    """Lines in which columns are looked for, ever more of them; None stands for all."""
+    yield range(1)
+    yield _one_of_each_shape(piece)
+    if _has_other_losses(piece, names):
+        yield None
+
+
+def _only(piece: bytes, names: set[str]) -> bool:
+    """Whether the known names are all that stands in quotes, so that no other column can be."""
+    quotes = np.count_nonzero(np.frombuffer(piece, np.uint8) == ord('"'))
+    return quotes == 2 * sum(piece.count(json.dumps(name).encode()) for name in names)
+
+
 def _one_of_each_shape(piece: bytes) -> list[int]:
     """The first of all lines that differ in their digits only: columns are looked for in these."""
     shapes = piece.translate(SAME_DIGITS).split(b"\n")
@@ -91,7 +106,7 @@ def _records(
     path: str, piece: bytes, line: int, chosen: Sequence[int] | None = None
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """The records of whole lines, or of the chosen ones, each with its line number."""
-    texts = piece.split(b"\n")
+    texts = piece.split(b"\n", -1 if chosen is None else max(chosen, default=0) + 1)
     for i in range(len(texts)) if chosen is None else chosen:
         at, text = line + i, texts[i]
         if not text.strip():

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import count
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
 
 from sftheory.fits.columns import is_loss
-from sftheory.fits.tables import Block, Log, Table, chunks, rows, whole_end
+from sftheory.fits.curve import Array
+from sftheory.fits.tables import Block, Log, Table, chunks, whole_end
 
 NUMBER = rb"([-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+|[nN]a[nN]|[iI]nf))(?=$|[\s,|)])"
 # digits right after the word: logs may begin with the source code that wrote them
@@ -14,7 +20,7 @@ STEP = rb"(?:s|step|iter)[: =] *(\d+)(?:/\d+)?(?:[:,]| *\|| (?=[A-Za-z]))"
 LINE = re.compile(STEP + rb"(.*)")
 FIELD = re.compile(rb"(?:^|[|,\s])\s*([A-Za-z][A-Za-z_/]*(?: loss)?)[: =]\s*" + NUMBER)
 SAME_DIGITS = bytes.maketrans(b"123456789", b"000000000")
-PARTS = 8  # smaller pieces, as each number is a Python object
+PARTS = 8  # smaller pieces, as each line is a Python object
 
 
 def begins(head: bytes) -> bool:
@@ -62,12 +68,40 @@ def _series(path: str, name: str, end: int) -> Table:
 
     def blocks(columns: Sequence[str]) -> Iterator[Block]:
         for piece, line in chunks(path, 0, end, parts=PARTS):
-            matches = map(pattern.match, piece.split(b"\n"))
-            found = [(at, *match.groups()) for at, match in enumerate(matches, line) if match]
-            cells: dict[str, list[float | None]] = {
-                "step": [float(step) for _, step, _ in found],
-                name: [float(value) for *_, value in found],
-            }
-            yield rows(columns, cells, lambda row, found=found: f"line {found[row][0]}")
+            at, *values = _cells(piece, pattern)
+            cells = dict(zip(("step", name), values, strict=True))
+            frame = pl.DataFrame({column: cells[column] for column in columns})
+            yield Block(frame, lambda row, at=at + line: f"line {at[row]}")
 
     return Table(("step", name), blocks)
+
+
+def _cells(piece: bytes, pattern: re.Pattern[bytes]) -> tuple[NDArray[np.int64], Array, Array]:
+    """(line, step, value) of the lines that match, counted from 0.
+
+    Lines that differ in their digits only have their numbers at the same places, so one of each
+    such shape is matched, and the numbers of the others are cut out all at once.
+    """
+    shapes = piece.translate(SAME_DIGITS).split(b"\n")
+    known = dict(zip(dict.fromkeys(shapes), count(), strict=False))
+    which = np.fromiter(map(known.__getitem__, shapes), np.int64, len(shapes))
+    order = np.argsort(which, kind="stable")
+    groups = np.split(order, np.cumsum(np.bincount(which))[:-1])
+    octets = np.frombuffer(piece, np.uint8)
+    start = np.append(0, np.flatnonzero(octets == ord("\n")) + 1)
+    found: list[tuple[NDArray[np.int64], Array, Array]] = []
+    for shape, lines in zip(known, groups, strict=True):
+        if (match := pattern.match(shape)) is not None:
+            step, value = (_numbers(octets, start[lines], *match.span(i)) for i in (1, 2))
+            found.append((lines, step, value))
+    if not found:
+        return np.empty(0, np.int64), np.empty(0), np.empty(0)
+    at, step, value = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    order = np.argsort(at)
+    return at[order], step[order], value[order]
+
+
+def _numbers(octets: NDArray[np.uint8], start: NDArray[np.int64], low: int, high: int) -> Array:
+    """The numbers in the bytes [low, high) of some lines."""
+    texts = octets[start[:, None] + np.arange(low, high)]
+    return texts.view(f"S{high - low}")[:, 0].astype(np.float64)

@@ -2,12 +2,13 @@
 
 The noise part is Student's t times a standard error that knows the autocorrelation. It covers where
 the law holds. No law holds exactly, so the distance to the free power law and the error of the
-backtest are added, each as far as noise does not explain it: where the law holds they vanish.
+backtest are added where noise does not explain the two together: where the law holds they vanish.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from sftheory.fits.laws.base import Array, Axis
 from sftheory.fits.laws.power import Power
 from sftheory.fits.solution import Solution
 
-EXPLAINED, REAL = 1.1, 1.4  # in standard deviations: below noise, above not; between a ramp
+EXPLAINED, REAL = 1.6, 1.8  # in standard deviations: below noise, above not; between a ramp
 
 
 class _OrdinaryPower(Power):
@@ -28,7 +29,7 @@ class _OrdinaryPower(Power):
 ORDINARY = _OrdinaryPower()
 
 
-def beyond_noise(z: float | Array) -> float | Array:
+def beyond_noise(z: Any) -> Any:
     """0 where a deviation of z standard deviations is noise, 1 where it is not."""
     return np.clip((np.abs(z) - EXPLAINED) / (REAL - EXPLAINED), 0.0, 1.0)
 
@@ -45,17 +46,19 @@ def preference(law: Solution, wider: Solution) -> float:
     return float(np.sqrt(wider.noise.effective * np.log(ratio)))
 
 
-def backtest_margin(table: Sequence[Backtest], step: Array, first: float, last: float) -> Array:
-    """What earlier forecasts over the same share of the run missed, (k,); 0 within the data.
+def missed(
+    table: Sequence[Backtest], step: Array, first: float, last: float
+) -> tuple[Array, Array]:
+    """What earlier forecasts over the same share of the run missed, and in standard deviations.
 
-    Between the fractions of the table errors and their deviations are interpolated, to 0 at 1.
+    Both (k,), 0 within the data. Between the fractions of the table errors and their deviations are
+    interpolated, to 0 at 1.
     """
     if not table:
-        return np.zeros_like(step)
+        return np.zeros_like(step), np.zeros_like(step)
     share = np.minimum((last - first) / np.maximum(step - first, last - first), 1.0)
     fractions = [row.fraction for row in table]
     error = np.interp(share, fractions, [row.error for row in table])
     deviation = np.interp(share, fractions, [row.deviation for row in table])
-    missed = np.abs(error) * beyond_noise(error / deviation)
-    left = (1 - share) / (1 - fractions[-1])  # past the last fraction nothing is missed at 1
-    return missed * np.clip(left, 0.0, 1.0)
+    left = np.minimum((1 - share) / (1 - fractions[-1]), 1.0)
+    return np.abs(error) * left, np.abs(error) / deviation * left

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,15 +44,20 @@ class Noise:
         return float(stdtrit(max(self.effective - 3, FEWEST_FREE), (1 + level) / 2))
 
 
-def noise_of(residual: Array, weights: Array | None, parameters: int) -> Noise:
+def noise_of(
+    residual: Array, weights: Array | None, parameters: int, starts: Sequence[int] = ()
+) -> Noise:
     r"""The noise of residuals e_1, ..., e_n of a fit of `parameters` parameters.
 
     With r = Σ e_i e_{i-1} / Σ e_i², which the fit biases downwards, rho = r + (1 + 4 r)/n +
     (1 + r)/n, kept in [0, 0.98]. Weights are those of a robust fit, so that spikes do not count.
+    Rows in `starts` begin another run: they have no neighbour before them.
     """
     e = residual if weights is None else residual * np.sqrt(weights)
     n = len(e) if weights is None else float(weights.sum())
     total = float(e @ e)
-    r = float(e[1:] @ e[:-1]) / total if total > 0 else 0.0
+    before = e[:-1].copy()
+    before[np.asarray(starts, int) - 1] = 0
+    r = float(e[1:] @ before) / total if total > 0 else 0.0
     rho = min(max(r + (1 + 4 * r) / n + (1 + r) / n, 0.0), LARGEST_RHO)
     return Noise(float(np.sqrt(total / max(n - parameters, 1))), rho, n)

@@ -24,6 +24,7 @@ HINT = 1.5  # the factor at one of six places below which no break is looked for
 BREAKS = 24
 FLAT, LINKED = 0.2, 0.7  # exponent and autocorrelation of a rate that decays all along
 SUSPECT = 0.4  # autocorrelation from which on a break is looked for
+LONG = 4000  # rows above which neighbours are averaged before the shape is looked at
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,8 @@ def find_phases(curve: Curve) -> Phases:
         found = _by_rate(curve)
         if not found.whole:
             return found
+    if len(curve) > LONG:
+        return _of_averages(curve)
     start = _by_start(curve)
     if curve.lr is not None or len(curve) < 2 * SHORTEST:
         return start
@@ -90,6 +93,17 @@ def find_phases(curve: Curve) -> Phases:
     if start.whole:
         return replace(end, start=None if end.start is None else start.start)
     return Phases(end.start, end.stop, True, True, f"{start.reason}; {end.reason}", False)
+
+
+def _of_averages(curve: Curve) -> Phases:
+    """The phases by shape from means over equally many neighbours, at most LONG of them."""
+    first = np.arange(0, len(curve), -(-len(curve) // LONG))
+    rows = np.diff(np.append(first, len(curve)))
+    step, loss = (np.add.reduceat(part, first) / rows for part in (curve.step, curve.loss))
+    found = find_phases(Curve(step, loss, None if curve.lr is None else np.ones(len(step))))
+    ends = {step[0]: float(curve.step[0]), step[-1]: float(curve.step[-1])}
+    start, stop = (end and ends.get(end, end) for end in (found.start, found.stop))
+    return replace(found, start=start, stop=stop)
 
 
 def _by_rate(curve: Curve) -> Phases:

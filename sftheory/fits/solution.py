@@ -60,7 +60,7 @@ class Solution:
     @property
     def residual(self) -> Array:
         """Loss - law at the fitted steps."""
-        return self.loss - self.value(self.step)
+        return self.loss - self.value_of(self.rows)
 
     @property
     def at_edge(self) -> bool:
@@ -73,18 +73,43 @@ class Solution:
 
     def value(self, step: ArrayLike) -> Array:
         """The law at steps of shape (k,)."""
-        columns = self.law.columns(self.theta[None], self.rows_at(np.asarray(step, np.float64)))
-        return self.floor + self.factors @ columns[0]
+        return self.value_of(self.rows_at(np.asarray(step, np.float64)))
+
+    def value_of(self, rows: Rows) -> Array:
+        """The law at scaled rows, as a law that knows the rate needs them."""
+        return self.floor + self.factors @ self.law.columns(self.theta[None], rows)[0]
 
     def gradient(self, step: ArrayLike) -> Array:
         """Its derivatives by (theta, factors, floor), (k, size)."""
-        return self._gradient(self.rows_at(np.asarray(step, np.float64)))
+        return self.gradient_of(self.rows_at(np.asarray(step, np.float64)))
 
-    def _gradient(self, rows: Rows) -> Array:
+    def gradient_of(self, rows: Rows) -> Array:
+        """The same at scaled rows."""
         columns = self.law.columns(self.theta[None], rows)
         slopes = self.law.slopes(self.theta[None], rows, columns)[0]
         by_theta = np.einsum("k,mkn->nm", self.factors, slopes)
         return np.concatenate([by_theta, columns[0].T, np.ones((len(by_theta), 1))], axis=1)
+
+    @cached_property
+    def _decomposed(self) -> tuple[Array, Array, Array]:
+        """Lengths of the columns of the Jacobian, and its singular values and basis without them.
+
+        A coordinate at its bound counts as known: its length is infinite.
+        """
+        jacobian = self.gradient_of(self.rows)
+        if self.weights is not None:
+            jacobian = jacobian * np.sqrt(self.weights)[:, None]
+        fixed = np.concatenate([self.edge.any(axis=0), np.zeros(len(self.factors) + 1, bool)])
+        size = np.linalg.norm(jacobian, axis=0)
+        size[fixed | (size == 0)] = np.inf
+        _, values, basis = np.linalg.svd(jacobian / size, full_matrices=False)
+        return size, values, basis
+
+    @property
+    def condition(self) -> float:
+        """Largest / smallest singular value of the Jacobian with columns of length 1."""
+        size, values, _ = self._decomposed
+        return float(values[0] / max(values[np.isfinite(size).sum() - 1], 1e-300))
 
     @cached_property
     def root(self) -> Array:
@@ -92,13 +117,7 @@ class Solution:
 
         A coordinate at its bound counts as known.
         """
-        jacobian = self._gradient(self.rows)
-        if self.weights is not None:
-            jacobian = jacobian * np.sqrt(self.weights)[:, None]
-        fixed = np.concatenate([self.edge.any(axis=0), np.zeros(len(self.factors) + 1, bool)])
-        size = np.linalg.norm(jacobian, axis=0)
-        size[fixed | (size == 0)] = np.inf
-        _, values, basis = np.linalg.svd(jacobian / size, full_matrices=False)
+        size, values, basis = self._decomposed
         kept = values > 1e-13 * values[0]
         root = basis[kept].T / values[kept] / size[:, None]
         return self.noise.sigma * self.noise.inflation * root
@@ -112,17 +131,19 @@ class Solution:
         return float(np.linalg.norm(self.gradient(step).mean(axis=0) @ self.root))
 
     @cached_property
-    def errors(self) -> dict[str, float]:
-        """Standard errors of the parameters, by name."""
+    def moves(self) -> dict[str, Array]:
+        """J R for each parameter with its derivatives J: covariances are their inner products."""
         m, k = len(self.theta), len(self.factors)
         tiny = 1e-30
         point = np.concatenate([self.theta, self.factors, [self.floor]])
         moved = point[:, None] + 1j * tiny * np.eye(len(point))
         found = self.law.parameters(moved[:m], moved[m : m + k], moved[-1], self.rows)
-        return {
-            name: float(np.linalg.norm(np.imag(value) / tiny @ self.root))
-            for name, value in found.items()
-        }
+        return {name: np.imag(value) / tiny @ self.root for name, value in found.items()}
+
+    @cached_property
+    def errors(self) -> dict[str, float]:
+        """Standard errors of the parameters, by name."""
+        return {name: float(np.linalg.norm(move)) for name, move in self.moves.items()}
 
 
 def solutions(law: Law, step: Array, loss: Array, weights: Array | None = None) -> list[Solution]:

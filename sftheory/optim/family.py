@@ -20,13 +20,22 @@ from sftheory.core.errors import InputError, nearest, real
 from sftheory.optim import arithmetic, averaging, one_step, pieces
 from sftheory.optim.gradients import POLICIES, Gradients
 from sftheory.optim.holding import Holding
+from sftheory.optim.tally import PAIRS
 
 LOW = (torch.bfloat16, torch.float16)
 SMALL_BETA = 0.1  # below it x = (y - (1 - beta) z) / beta loses more than a digit
 
 
 class Family(Holding):
-    """A torch optimizer whose parameters hold y and which knows x; base of the public classes."""
+    """A torch optimizer whose parameters hold y and which knows x; base of the public classes.
+
+    Attributes:
+        tallies: the inner products that a step can take along.
+        tally: where a probe wants them; None in a step that nobody looks at.
+    """
+
+    tallies: tuple[tuple[str, str], ...] = PAIRS
+    tally: Any = None
 
     def __init__(
         self, params: Any, defaults: dict[str, Any], *, nonfinite: str, compile: bool | None
@@ -128,7 +137,7 @@ class Family(Holding):
             own = self._rectified(group, gamma, n)
             move = arithmetic.Move.between(own, c, beta, built_with, how.scale)
             rows = [self._row(p, how) for p in some]
-            one_step.run(rows, how, move, self._scratch, self.compile)
+            one_step.run(rows, how, move, self._scratch, self.compile, some, self.tally)
 
     def _decay(self, group: dict[str, Any], gamma: Any) -> Any:
         """Lambda, or lambda gamma_t / gamma_max with corrected decay."""

@@ -8,6 +8,7 @@ for each thread of torch.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
@@ -114,8 +115,13 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="sftheory-step")
 
 
-def step(rows: list[Row], how: Direction, move: Move) -> None:
-    """One step of contiguous float rows with y, z, g and, as the direction wants them, v and m."""
+def step(
+    rows: list[Row], how: Direction, move: Move, starts: list[torch.Tensor | None] | None = None
+) -> np.ndarray | None:
+    """One step of contiguous float rows with y, z, g and, as the direction wants them, v and m.
+
+    With `starts`, a tensor or None for each row, it returns the sums of `tally`, (rows, 16).
+    """
     keys = ["y", "z", "g"]
     numbers: list[Any] = [how.decay_y, how.decay_z, move.toward, move.along_y, move.along_z]
     compiled: Any = plain_rows
@@ -125,23 +131,71 @@ def step(rows: list[Row], how: Direction, move: Move) -> None:
     if how.mu is not None:
         keys, compiled = [*keys, "m"], momentum_rows
         numbers = [1 - how.mu, *numbers]
+    like = np.float32 if rows[0]["y"].dtype == torch.float32 else np.float64
+    if starts is not None:
+        return _summed(rows, len(keys), numbers, move, starts, like)
     table = np.array(
         [[*(row[k].data_ptr() for k in keys), row["y"].numel()] for row in rows], dtype=np.int64
     )
-    like = np.float32 if rows[0]["y"].dtype == torch.float32 else np.float64
     numbers = [like(float(number)) for number in numbers]
     shares = _shares(table, torch.get_num_threads(), like().itemsize)
-    if len(shares) == 1:
-        compiled(shares[0], *numbers)
+    _each(shares, lambda share: compiled(share[1], *numbers))
+    return None
+
+
+def _summed(
+    rows: list[Row],
+    keys: int,
+    numbers: list[Any],
+    move: Move,
+    starts: list[torch.Tensor | None],
+    like: Any,
+) -> np.ndarray:
+    from sftheory.optim import one_pass_sums as summing
+
+    measured = all(start is not None for start in starts)
+    table = np.array(
+        [
+            # what is missing is never read, but every column is an address
+            [
+                *((row.get(k, row["g"]) if k else start).data_ptr() for k in columns),
+                row["y"].numel(),
+            ]
+            for row, start in zip(rows, starts, strict=True)
+            for columns in [("y", "z", "g", "v", "m", "" if measured else "g")]
+        ],
+        dtype=np.int64,
+    )
+    padded = [0.0] * (9 - len(numbers)) + numbers
+    recover = [1 - 1 / move.built_with, 1 - 1 / move.beta, 0.0]
+    padded = [like(float(number)) for number in (*padded, *recover)]
+    sums = np.zeros((len(rows), summing.WIDTH))
+    shares = _shares(table, torch.get_num_threads(), like().itemsize)
+    parts = [np.zeros((len(share), summing.WIDTH)) for _, share in shares]
+    _each(
+        list(zip(shares, parts, strict=True)),
+        lambda job: summing.summed_rows(job[0][1], job[1], keys - 3, measured, *padded),
+    )
+    for (first, share), part in zip(shares, parts, strict=True):
+        sums[first : first + len(share)] += part
+    return sums
+
+
+def _each(jobs: list[Any], do: Callable[[Any], None]) -> None:
+    if len(jobs) == 1:
+        do(jobs[0])
     else:
-        list(_pool(len(shares)).map(lambda share: compiled(share, *numbers), shares))
+        list(_pool(len(jobs)).map(do, jobs))
 
 
-def _shares(table: np.ndarray, threads: int, itemsize: int) -> list[np.ndarray]:
-    """The rows, cut where needed, in `threads` tables of equal numbers of entries."""
+def _shares(table: np.ndarray, threads: int, itemsize: int) -> list[tuple[int, np.ndarray]]:
+    """The rows, cut where needed, in `threads` tables of equal numbers of entries.
+
+    Each comes with the number of its first row.
+    """
     ends = np.cumsum(table[:, -1])
     if threads == 1 or ends[-1] < 2**16:
-        return [table]
+        return [(0, table)]
     cuts = np.linspace(0, ends[-1], threads + 1).astype(np.int64)
     shares = []
     for low, high in pairwise(cuts):
@@ -151,5 +205,5 @@ def _shares(table: np.ndarray, threads: int, itemsize: int) -> list[np.ndarray]:
         share[-1, -1] -= ends[last] - high
         share[0, :-1] += skipped * itemsize
         share[0, -1] -= skipped
-        shares.append(share)
+        shares.append((int(first), share))
     return shares

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
-from sftheory.optim import arithmetic, pieces
+from sftheory.optim import arithmetic, fused, pieces
 from sftheory.optim.pieces import Row, Scratch
 
 BIG = 2**18  # entries from which a compiled pass repays importing the compiler
@@ -16,6 +18,8 @@ def run(
     move: arithmetic.Move,
     scratch: Scratch,
     compile: bool | None,
+    owners: list[torch.Tensor],
+    tally: Any = None,
 ) -> None:
     """One step of the parameters in `rows`, all of one dtype and device.
 
@@ -25,7 +29,11 @@ def run(
         move: how far along it.
         scratch: buffers that are kept between steps.
         compile: True and False choose; None compiles on processors where it is worth it.
+        owners: the parameters of the rows.
+        tally: what a probe wants to know of this step, as in `sftheory.optim.tally`.
     """
+    if tally is not None and _sums(rows, how, move, compile, owners, tally):
+        return
     flats: list[Row] = []
     for row in rows:
         cut = row if pieces.is_simple(row) else pieces.flat(row)
@@ -45,6 +53,28 @@ def run(
         _in_lists(batch, how, move, scratch)
 
 
+def _sums(
+    rows: list[Row],
+    how: arithmetic.Direction,
+    move: arithmetic.Move,
+    compile: bool | None,
+    owners: list[torch.Tensor],
+    tally: Any,
+) -> bool:
+    """Whether one pass could take the step and its sums; else what will move is kept."""
+    simple = all(pieces.is_simple(row) and row["g"].numel() for row in rows)
+    if not simple or not _one_pass(rows, how, move, compile):
+        for p in owners:
+            tally.keep(p)
+        return False
+    from sftheory.optim import one_pass
+
+    sums = one_pass.step(rows, how, move, [tally.starts.get(id(p)) for p in owners])
+    assert sums is not None
+    tally.sums.update({id(p): row for p, row in zip(owners, sums, strict=True)})
+    return True
+
+
 def _in_lists(
     batch: list[Row], how: arithmetic.Direction, move: arithmetic.Move, scratch: Scratch
 ) -> None:
@@ -53,7 +83,10 @@ def _in_lists(
     needs = how.beta2 is not None or low or arithmetic.decays(how)
     wide = lists["z" if low else "y"]
     buffers = scratch.like(wide, 1 + low, wide[0].dtype) if needs else [[wide[0]]]
-    arithmetic.step(lists, how, move, buffers)
+    if fused.suits(lists, how, move):
+        fused.step(lists, how, move, buffers[0])
+    else:
+        arithmetic.step(lists, how, move, buffers)
 
 
 def _one_pass(

@@ -10,6 +10,7 @@ import torch
 
 from sftheory.core.errors import InputError, count
 from sftheory.core.errors import steps as checked_steps
+from sftheory.optim.polyak import PolyakFamily
 
 
 class _Evaluate(torch.autograd.Function):
@@ -52,7 +53,8 @@ def replay(
         function: anything with x1, f_star, value(x) and oracle(x) -> (value, subgradient), such as
             `worst_case(...).function`.
         make_optimizer: parameters -> optimizer. One with train() and eval() modes, such as the
-            published schedulefree, steps in the first and is read in the second.
+            published schedulefree, steps in the first and is read in the second; one that makes its
+            steps from the loss is given it.
         steps: N, the number of steps.
         gamma: (N,), the learning rates, played by LambdaLR; None leaves the optimizer's own.
 
@@ -88,8 +90,12 @@ def replay(
     _mode(optimizer, "train")
     for _ in range(N):
         optimizer.zero_grad()
-        objective().backward()
-        optimizer.step()
+        loss = objective()
+        loss.backward()
+        if isinstance(optimizer, PolyakFamily):
+            optimizer.step(loss=loss)
+        else:
+            optimizer.step()
         if scheduler is not None:
             scheduler.step()
     _mode(optimizer, "eval")

@@ -13,6 +13,8 @@ from sftheory.optim.family import LOW, Family
 from sftheory.optim.family import rate as learning_rate
 from sftheory.optim.gradients import Gradients
 
+BASE = "base."  # before the names of the base optimizer's state in a state_dict
+
 
 class ScheduleFree(Family):
     r"""A torch optimizer that steps on z, with gradients at y and an average x around it.
@@ -57,6 +59,8 @@ class ScheduleFree(Family):
         True
     """
 
+    tallies = ()  # the base optimizer steps
+
     def __init__(
         self,
         base_optimizer: torch.optim.Optimizer,
@@ -88,6 +92,7 @@ class ScheduleFree(Family):
             C=C,
             averaging_warmup=averaging_warmup,
             start_counts=start_counts,
+            base=type(base_optimizer).__name__,
         )
         defaults = {**base_optimizer.defaults, **own}
         super().__init__(base_optimizer.param_groups, defaults, nonfinite=nonfinite, compile=False)
@@ -197,27 +202,36 @@ class ScheduleFree(Family):
         self._check({**self.defaults, **param_group})
         self._base.add_param_group(param_group)
         group = self.param_groups[-1]
-        for name in (*averaging.COUNTERS, "r", "weight_lr_power", "weights"):
-            group.setdefault(name, self.defaults[name])
-        for name in ("C", "averaging_warmup", "start_counts"):
-            group.setdefault(name, self.defaults[name])
+        for name, value in self.defaults.items():
+            group.setdefault(name, value)
         if self.holds == "x":
             self._unguard()
             self._guard()
 
     def state_dict(self) -> dict[str, Any]:
-        """As in torch, with the base optimizer's state under "base"."""
-        return {**super().state_dict(), "base": self.base_optimizer.state_dict()}
+        """As in torch; the base optimizer's entries of a parameter have names "base.…"."""
+        saved, its = super().state_dict(), self.base_optimizer.state_dict()["state"]
+        state = dict(saved["state"])
+        for index, entries in its.items():
+            named = {f"{BASE}{key}": value for key, value in entries.items()}
+            state[index] = {**state.get(index, {}), **named}
+        return {**saved, "state": state}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """As in torch, for this optimizer and its base."""
-        if "base" not in state_dict:
-            raise InputError(
-                "This state has no 'base' entry: it was not saved by ScheduleFree; load a "
-                "state_dict() of the same wrapper."
-            )
         base = self.base_optimizer
-        super().load_state_dict({k: v for k, v in state_dict.items() if k != "base"})
+        for group in state_dict["param_groups"]:
+            if group.get("base") != type(base).__name__:
+                raise InputError(
+                    f"This state was saved around {group.get('base', 'no base optimizer')!r} and "
+                    f"not around {type(base).__name__!r}; wrap the same optimizer."
+                )
+        mine: dict[Any, Any] = {}
+        its: dict[Any, Any] = {}
+        for index, entries in state_dict["state"].items():
+            mine[index] = {k: v for k, v in entries.items() if not k.startswith(BASE)}
+            its[index] = {k.removeprefix(BASE): v for k, v in entries.items() if k.startswith(BASE)}
+        super().load_state_dict({**state_dict, "state": mine})
         wide = [
             (p, p.data)
             for group in self.param_groups
@@ -226,11 +240,12 @@ class ScheduleFree(Family):
         ]
         for p, _ in wide:  # the base's state has z's dtype, which torch would cast to p's
             p.grad, p.data = None, self.state[p]["z"]
-        base.load_state_dict(state_dict["base"])
+        base.load_state_dict({"state": its, "param_groups": state_dict["param_groups"]})
         for p, data in wide:
             p.data = data
-        for mine, its in zip(self.param_groups, base.param_groups, strict=True):
-            its.update({k: v for k, v in mine.items() if k != "params"})
+        for own, shared in zip(self.param_groups, base.param_groups, strict=True):
+            shared.clear()
+            shared.update(own)
         self._adopt(base)
 
     def __getstate__(self) -> dict[str, Any]:

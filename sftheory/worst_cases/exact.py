@@ -9,6 +9,7 @@ leading minors (Bareiss). Below: the method is run on a maximum of affine functi
 from __future__ import annotations
 
 from fractions import Fraction
+from math import hypot
 from typing import Any
 
 import numpy as np
@@ -121,7 +122,10 @@ def _shifted(value: int, shift: int) -> int:
 def _within(rows: Array, limits: Array) -> Array:
     """Rows shortened, where needed, so that their exact norms are at most the limits."""
     rows = rows.copy()
-    for row, limit in zip(rows, limits, strict=True):
+    for row, limit in zip(rows, limits.tolist(), strict=True):
+        length = hypot(*row.tolist())
+        if length > limit:
+            row *= limit / length
         while sum((Fraction(v) ** 2 for v in row.tolist()), Fraction(0)) > Fraction(limit) ** 2:
             row *= 1 - 2.0**-52
     return rows

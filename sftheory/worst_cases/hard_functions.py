@@ -101,6 +101,16 @@ class MaxOfLinear(Problem):
         values[..., :-1] += own
         return self.G * (self.p * x[..., :1] + values) - self.gap * np.arange(np.shape(x)[-1])
 
+    def _tie(self, x: Any, best: Any) -> Any:
+        """How far below the maximum each piece counts as tied: by rounding, (..., m + 1)."""
+        own = np.abs(self.root * x[..., 1:])
+        sizes = np.repeat(self.p * np.abs(x[..., :1]), len(self.q) + 1, axis=-1)
+        sizes[..., :-1] += own
+        sizes[..., 1:] += np.cumsum(self.q * own, axis=-1)
+        sizes += np.take_along_axis(sizes, best, axis=-1)
+        rounding = 2.0**-52 * (len(self.q) + 1) * self.G * sizes
+        return np.minimum(rounding, TIE * self.radius * self.G)
+
     def value(self, x: Any) -> Any:
         return np.maximum(self.products(x).max(axis=-1), 0)
 
@@ -110,8 +120,8 @@ class MaxOfLinear(Problem):
     def oracle(self, x: Any, noise: Any = None) -> tuple[Any, Any]:
         values = self.products(x)
         top = values.max(axis=-1)
-        tie = 0.0 if self.gap else TIE * self.radius * self.G
-        near = values >= top[..., None] - tie
+        best = values.argmax(axis=-1)[..., None]
+        near = values >= top[..., None] - (0.0 if self.gap else self._tie(x, best))
         if self.floor is not None:
             near[..., :-1] &= top[..., None] >= self.floor
         j = near.argmax(axis=-1)[..., None]

@@ -66,7 +66,7 @@ class Interpolation(Problem):
 
     def oracle(self, x: Any, noise: Any = None) -> tuple[Any, Any]:
         value, slope = self._largest(x) if self.L is None else self._envelope(x)
-        return value + self.mu / 2 * (x * x).sum(axis=-1), slope + self.mu * x
+        return value + (self.mu / 2 * x * x).sum(axis=-1), slope + self.mu * x
 
     def _largest(self, x: Any) -> tuple[Any, Any]:
         values = x @ self.slopes.T + self.offsets
@@ -77,49 +77,59 @@ class Interpolation(Problem):
     def _envelope(self, x: Any) -> tuple[Any, Any]:
         assert self.L is not None
         rows = np.reshape(x, (-1, np.shape(x)[-1])) @ self.slopes.T + self.offsets
-        gram = self.slopes @ self.slopes.T / (self.L - self.mu)
-        alpha = np.array([_greatest(gram, row) for row in rows])
-        values = (alpha * rows).sum(axis=-1) - ((alpha @ gram) * alpha).sum(axis=-1) / 2
+        factor = self.slopes / np.sqrt(self.L - self.mu)
+        alpha = np.array([_greatest(factor, row) for row in rows])
+        bend = ((alpha @ factor) ** 2).sum(axis=-1) / 2
+        values = (alpha * rows).sum(axis=-1) - bend
         shape = np.shape(x)[:-1]
         return values.reshape(shape), (alpha @ self.slopes).reshape(np.shape(x))
 
 
-def _greatest(gram: Array, linear: Array) -> Array:
-    """The α >= 0, Σ α <= 1, with the greatest <linear, α> - α' gram α / 2, by active sets.
+def _greatest(factor: Array, linear: Array) -> Array:
+    """The α >= 0, Σ α <= 1, with the greatest <linear, α> - |Σ α_k factor_k|² / 2, by active sets.
 
-    The one with weight left over stands for the piece 0. Entries enter one by one, the one with the
-    greatest derivative first, and leave where a step would make them negative.
+    The piece 0 takes the weight left over. Entries enter one by one, the one with the greatest
+    derivative first, and leave where a step would make them negative.
     """
-    M = len(linear)
-    Q = np.pad(gram, (0, 1))  # the piece 0 as the last of M + 1
+    w = np.pad(factor, ((0, 1), (0, 0)))  # the piece 0 as the last of M + 1
     c = np.append(linear, 0.0)
-    alpha = np.zeros(M + 1)
-    active = [int(np.argmax(c))]
-    alpha[active] = 1.0
-    for _ in range(20 * (M + 1)):
-        while True:
-            A = np.array(active)
-            system = np.block([[Q[np.ix_(A, A)], np.ones((len(A), 1))], [np.ones(len(A)), 0.0]])
-            found = np.linalg.lstsq(system, np.append(c[A], 1.0), rcond=1e-13)[0][:-1]
-            if (found >= -1e-14).all():
-                alpha[:] = 0
-                alpha[A] = np.maximum(found, 0)
-                break
-            falls = found < alpha[A]
-            ratio = np.where(falls, alpha[A] / np.where(falls, alpha[A] - found, 1), np.inf)
-            ratio[found >= 0] = np.inf
-            t = min(1.0, float(ratio.min()))
-            alpha[A] += t * (found - alpha[A])
-            out = int(A[np.argmin(ratio)])
-            alpha[out] = 0
-            active.remove(out)
-        slope = c - Q @ alpha
-        level = float(slope @ alpha)
-        best = int(np.argmax(slope))
-        if slope[best] <= level + 1e-14 * max(1.0, abs(level)) or best in active:
+    squares = (w * w).sum(axis=1)
+    rounding = 1e-15 * max(np.abs(c).max(), squares.max())
+    alpha = np.zeros(len(c))
+    alpha[np.argmax(c - squares / 2)] = 1
+    for _ in range(10 * len(c)):
+        slope = c - w @ (alpha @ w)
+        enters = int(np.argmax(slope))
+        if slope[enters] <= slope @ alpha + rounding:
             break
-        active.append(best)
-    return alpha[:M] / max(1.0, alpha.sum())
+        active = np.union1d(np.flatnonzero(alpha), enters)
+        whole = False
+        while not whole:
+            move = _move(w[active], slope[active], int(np.argmax(alpha[active])))
+            falls = np.flatnonzero(move < 0)
+            room = alpha[active[falls]] / -move[falls]
+            whole = len(falls) == 0 or bool(room.min() >= 1)
+            alpha[active] += (1 if whole else room.min()) * move
+            if not whole:
+                out = active[falls[np.argmin(room)]]
+                alpha[out], active = 0, active[active != out]
+                slope = c - w @ (alpha @ w)
+    return alpha[:-1]
+
+
+def _move(w: Array, slope: Array, base: int) -> Array:
+    """Newton's step on the plane of the active pieces, from their derivatives; its sum is 0.
+
+    Where the pieces depend on each other the curvature is next to nothing along the dependence,
+    and the step so long that an entry leaves.
+    """
+    plane = np.delete(w - w[base], base, axis=0)
+    rise = np.delete(slope - slope[base], base)
+    left, curvature, _ = np.linalg.svd(plane)
+    curvature = np.pad(curvature, (0, len(rise) - len(curvature)))
+    curvature = np.maximum(curvature, 1e-14 * (np.abs(w).max() or 1.0))
+    step = left @ ((left.T @ rise) / curvature**2)
+    return np.insert(step, base, -step.sum())
 
 
 def functions_of(

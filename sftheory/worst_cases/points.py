@@ -19,12 +19,12 @@ class Points:
     """Points p_k = x_1 - Σ_l rows[k, l] g_l in the order of time, g_l a subgradient at p_l.
 
     rows: (M, M), strictly lower triangular; the column of a point at which the method asks for no
-    gradient is zero. reported: (M,), which points the criterion looks at. best: whether it takes
+    gradient is zero. reported: (M,), how often the criterion looks at each. best: whether it takes
     the least of their values instead of the mean.
     """
 
     rows: Array
-    reported: NDArray[np.bool_]
+    reported: NDArray[np.bool_] | NDArray[np.int64]
     best: bool
 
     def __len__(self) -> int:

@@ -15,6 +15,7 @@ from sftheory.worst_cases.hard_functions import MaxOfLinear
 from sftheory.worst_cases.interpolation import Interpolation, functions_of
 from sftheory.worst_cases.points import Criterion, Points, points_of
 from sftheory.worst_cases.result import WorstCase
+from sftheory.worst_cases.zero_steps import points_asked, spread
 
 Array = NDArray[np.float64]
 ACCURACY = 1e-5  # of the scale: what upper - lower must come to, for the program to decide
@@ -32,52 +33,59 @@ def decide(
 ) -> WorstCase:
     """The program's value with a repaired bound above and an attained value below.
 
-    The causal inequalities first; all of them, a little tightened, where a gap is left.
+    As it is first; with all inequalities a little tightened where a gap is left.
 
     Raises:
         InputError: more points than the program takes.
     """
-    points = points_of(tableau, criterion)
     h = tableau.effective_schedule()
+    if tableau.steps > sdp.LIMIT:
+        raise _too_long(tableau.steps + 1, h, D, norms)
+    every = points_of(tableau, criterion)
+    asked = points_asked(every, tableau, criterion)
+    points = Points(every.rows[np.ix_(asked, asked)], every.reported[asked], every.best)
     if len(points) > sdp.LIMIT + 1:
-        raise _too_long(points, h, D, norms)
+        raise _too_long(len(points), h, D, norms)
     G = float(norms.max()) if norms is not None else float(L or 1.0) * D
-    if norms is not None and len(points) > len(norms):  # reported points of their own
-        norms = np.full(len(points), G)
+    of_points = None
+    if norms is not None:  # one norm, if there are reported points of their own
+        of_points = norms[asked] if len(every) == len(norms) else np.full(len(points), G)
     functions = sdp.Class(
-        norms=None if norms is None else norms / G,
+        norms=None if of_points is None else of_points / G,
         L=None if L is None else L * D / G,
         mu=mu * D / G,
     )
     unit = Points(points.rows * (G / D), points.reported, points.best)
-    attempts = [(not functions.plain, 0.0 if functions.plain or L else APART)]
-    if functions.plain and len(points) <= sdp.FULL_LIMIT + 1:
-        attempts.append((True, APART))
     lower, function, proofs = -np.inf, None, []
-    for full, apart in attempts:
-        proofs.append(sdp.solve(unit, functions, full=full, apart=apart))
+    for apart in (0.0, APART) if L is None else (0.0,):
+        proofs.append(sdp.solve(unit, functions, apart=apart))
         upper = min(proof.upper for proof in proofs) * D * G
         for candidate in functions_of(proofs[-1], unit, functions, D=D, G=G):
             reached = attained(tableau, candidate, criterion, norms)
             if reached > lower:
                 lower, function = reached, candidate
-            if upper - lower <= ACCURACY * D * G / 5:
+            if upper - lower <= ACCURACY * D * G / 10:
                 break
-        if upper - lower <= ACCURACY * D * G:
+        if upper - lower <= ACCURACY * D * G / 5:
             break
     proof = min(proofs, key=lambda proof: proof.upper)
     upper = proof.upper * D * G
-    assert function is not None
     closed = upper - lower <= ACCURACY * D * G
-    M = len(points)
+    if not closed:
+        for candidate in _simple(h, D, norms, L, mu):
+            reached = attained(tableau, candidate, criterion, norms)
+            if reached > lower:
+                lower, function = reached, candidate
+    assert function is not None
+    lam = spread(proof.multipliers, np.append(asked, True))
     found = WorstCase(
-        value=float(min(max(proofs[-1].value * D * G, lower), upper)),
+        value=float(min(max(proof.value * D * G, lower), upper)),
         lower=float(lower),
         upper=float(upper),
         certified="float" if closed and certify else "none",
         path="sdp",
         function=function,
-        multipliers=(proof.multipliers[M, :M], proof.multipliers[:M, :M]),
+        multipliers=(lam[-1, :-1], lam[:-1, :-1]),
         gradient=None,
         effective_schedule=h,
         solver=proofs[-1].status,
@@ -85,8 +93,8 @@ def decide(
     rational = certify == "rational" and functions.plain and criterion == "last"
     if not rational or norms is None or tableau.steps > exact.LIMIT:
         return found
-    affine = function.slopes, function.offsets, function.start
-    return proved(found, tableau, proof.multipliers[:M, :M], proof.diagonal, affine, D, norms)
+    diagonal = spread(proof.diagonal, np.append(True, asked))
+    return proved(found, tableau, lam[:-1, :-1], diagonal, function, D, norms)
 
 
 def proved(
@@ -94,18 +102,40 @@ def proved(
     tableau: Tableau,
     pairs: Array,
     diagonal: Array,
-    affine: tuple[Array, Array, Array],
+    function: MaxOfLinear | Interpolation,
     D: float,
     norms: Array,
 ) -> WorstCase:
     """The same with both ends proved in rationals, from λ_jk and from a maximum of affine ones."""
+    if isinstance(function, MaxOfLinear):
+        slopes, offsets = function.pieces, -function.gap * np.arange(len(function.x1), dtype=float)
+    else:
+        slopes, offsets = function.slopes, function.offsets
+    short = (1 - 2.0**-48) * slopes  # rounding may make a piece longer than the norm of its step
     lower, upper = outward(
-        exact.lower(tableau, *affine, D, norms), exact.upper(tableau, pairs, diagonal, D, norms)
+        exact.lower(tableau, short, offsets, function.x1, D, norms),
+        exact.upper(tableau, pairs, diagonal, D, norms),
     )
     closed = upper - lower <= ACCURACY * D * float(norms.max())
     value = min(max(found.value, lower), upper)
     certified = "rational" if closed else "none"
     return replace(found, value=value, lower=lower, upper=upper, certified=certified)
+
+
+def _simple(
+    h: Array, D: float, norms: Array | None, L: float | None, mu: float
+) -> list[MaxOfLinear | Interpolation]:
+    """Functions of the class that need no solver: the worst of h for the least norm, and a slope.
+
+    With L or mu the quadratic from its minimiser.
+    """
+    if norms is None or mu:
+        zero = np.zeros((1, 1))
+        return [Interpolation(zero, zero[0], zero[0], L=L, mu=mu)]
+    least, total = float(norms.min()), float(h.sum())
+    worst = MaxOfLinear.of_steps(np.ascontiguousarray(h[h > 0]), D=D, G=least)
+    slope = min(least, D / (2 * total)) if total > 0 else least
+    return [worst.separated(), MaxOfLinear.of_steps(np.empty(0), D=D, G=slope)]
 
 
 def attained(
@@ -125,21 +155,24 @@ def attained(
         values.append(float(function.value(x)))
         lengths.append(float(np.linalg.norm(g)))
     lengths.append(float(np.linalg.norm(function.subgradient(x))))
-    if norms is not None and (np.array(lengths) > norms[: len(lengths)] * (1 + 1e-12)).any():
-        return -np.inf
+    if norms is not None:
+        longer = np.array(lengths) > norms[: len(lengths)] * (1 + 1e-12)
+        if longer[np.append(tableau.gamma > 0, True)].any():
+            return -np.inf
     if criterion == "last":
         return values[-1]
     return min(values) if criterion == "best" else float(np.mean(values))
 
 
-def _too_long(points: Points, h: Array, D: float, norms: Array | None) -> InputError:
+def _too_long(points: int, h: Array, D: float, norms: Array | None) -> InputError:
     taken = np.ascontiguousarray(h[h > 0])
     verdict = ""
     if norms is not None and len(taken):
-        W = float(recursion.values(taken[None], D, float(norms.max()))[0])
+        G = float(norms.max())
+        W = float(recursion.values(taken[None], D, G)[0]) / (D * G)
         bound = "criterion 'last', convex"
-        verdict = f"; the recursion gives {W:.6g} for the last iterate of these steps ({bound})"
+        verdict = f"; the recursion gives {W:.6g} D G for the last iterate of these steps ({bound})"
     return InputError(
         f"The program takes at most {sdp.LIMIT + 1} points and this worst case is about "
-        f"{len(points)}; pass fewer steps{verdict}."
+        f"{points}; pass fewer steps{verdict}."
     )

@@ -1,4 +1,4 @@
-r"""The worst case as a semidefinite program: its dual, built directly and solved by Clarabel.
+r"""The worst case as a semidefinite program over pairs of points, solved and repaired to a bound.
 
 In units of D = 1 and of gradients, with points p_1, ..., p_M, p_* = 0 and the Gram matrix of
 [x_1 - x_*, g_1, ..., g_M], each λ_ik >= 0 multiplies the interpolation inequality of a pair,
@@ -11,25 +11,28 @@ In units of D = 1 and of gradients, with points p_1, ..., p_M, p_* = 0 and the G
 
     min τ + Σ ν_k G_k²   such that flow is conserved and S(λ, τ, ν) is positive semidefinite.
 
-Pairs i = * or i < k are enough to be a bound (the causal set); all pairs are exact. A solver's λ
-is repaired: made nonnegative, its flow exact, and the free diagonal raised until S is positive
+Pairs i = * or i < k, the causal ones, are enough to be a bound and mostly to be exact: they come
+first, and others where the Gram matrix that is found breaks their inequalities. A solver's λ is
+repaired: made nonnegative, its flow exact, and the free diagonal raised until S is positive
 semidefinite; what comes out bounds the worst case up to rounding.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, sparse
+from scipy import linalg
 
+from sftheory.worst_cases.interior_point import Program, minimise
+from sftheory.worst_cases.pair_forms import PairForms
 from sftheory.worst_cases.points import Points
 
 Array = NDArray[np.float64]
 LIMIT = 75  # points but one; beyond, the program takes minutes
-FULL_LIMIT = 30  # the same with all pairs
+ROUNDS = 10  # of pairs that are added
+BROKEN = 1e-8  # by how much an inequality must be broken to be added
 SOLVED = "Solved"
 
 
@@ -64,147 +67,176 @@ class Solution:
     values: Array
 
 
-def solve(points: Points, functions: Class, *, full: bool = False, apart: float = 0.0) -> Solution:
+def solve(points: Points, functions: Class, *, apart: float = 0.0, full: bool = True) -> Solution:
     """Solve the program and repair what comes out.
 
     Args:
         points: in units of D = 1.
         functions: the class.
-        full: all pairs, which a class other than the plain one needs.
-        apart: how far the inequalities are tightened in the primal; its function then has one
-            piece at every point, and the value falls by at most this times Σ λ.
+        apart: how far the inequalities between distinct points are tightened in the primal; its
+            function then has one piece at every point, and the value falls by at most this times
+            Σ λ.
+        full: add the pairs that are needed; without, the causal ones alone.
     """
+    first, place = _distinct(points.rows)
+    if functions.L is not None and len(first) < len(points):  # a smooth function has one gradient
+        found = solve(_merged(points, first, place), functions, apart=apart, full=full)
+        return _spread(found, first, place)
     # a smooth class has no free diagonal but τ, so that the solver must leave room for the repair
     rooms = (0.0,) if functions.norms is not None else (1e-8, 1e-7, 1e-6)
-    found = _solve(points, functions, full, apart, rooms[0])
+    found = _solve(points, functions, place, full, apart, rooms[0])
     for room in rooms[1:]:
         if np.isfinite(found.upper):
             break
-        found = _solve(points, functions, full, apart, room)
+        found = _solve(points, functions, place, full, apart, room)
     return found
 
 
-def _solve(points: Points, functions: Class, full: bool, apart: float, room: float) -> Solution:
-    import clarabel
-
-    M = len(points)
-    i, k = _pairs(M, full or not functions.plain)
-    forms = _forms(points.rows, i, k, functions)
-    P, B = len(i), int(points.reported.sum()) if points.best else 0
-    norms = functions.norms
-    free = np.arange(M + 1) if norms is not None else np.arange(1)  # diagonal entries of S
-    count = P + B + len(free)
-    flow = np.zeros((M + 1, P))
-    flow[k, np.arange(P)] += 1
-    flow[i, np.arange(P)] -= 1
-    chosen = np.zeros((M, B))
-    chosen[np.flatnonzero(points.reported)[:B], np.arange(B)] = -1
-    balance = np.hstack([flow[:M], chosen, np.zeros((M, len(free)))])
-    target = np.zeros(M) if B else points.reported / points.reported.sum()
-    if B:
-        balance = np.vstack([balance, np.concatenate([np.zeros(P), np.ones(B), 0 * free])])
-        target = np.append(target, 1.0)
-    size = (M + 1) * (M + 2) // 2
-    diagonal = sparse.csc_matrix(
-        (np.ones(len(free)), (free * (free + 3) // 2, np.arange(len(free)))), (size, len(free))
-    )
-    slack = sparse.hstack([forms, sparse.csc_matrix((size, B)), diagonal])
-    positive = sparse.eye(count)
-    A = sparse.vstack([sparse.csc_matrix(balance), -positive, -slack]).tocsc()
-    b = np.concatenate([target, np.zeros(count + size)])
-    b[len(target) + count :][np.arange(M + 1) * (np.arange(M + 1) + 3) // 2] = -room
+def _solve(
+    points: Points,
+    functions: Class,
+    place: NDArray[np.int64],
+    full: bool,
+    apart: float,
+    room: float,
+) -> Solution:
+    M, norms = len(points), functions.norms
+    forms = PairForms.of(points.rows, functions.L, functions.mu)
+    free = np.arange(M + 1) if norms is not None else np.arange(1)
     price = np.ones(1) if norms is None else np.concatenate([[1.0], norms**2])
-    cost = np.concatenate([np.full(P, -apart), np.zeros(B), price])
-    cones = [
-        clarabel.ZeroConeT(len(target)),  # pyright: ignore[reportAttributeAccessIssue]
-        clarabel.NonnegativeConeT(count),  # pyright: ignore[reportAttributeAccessIssue]
-        clarabel.PSDTriangleConeT(M + 1),  # pyright: ignore[reportAttributeAccessIssue]
-    ]
-    settings = clarabel.DefaultSettings()  # pyright: ignore[reportAttributeAccessIssue]
-    settings.verbose = False
-    settings.direct_solve_method = "faer"  # supernodal: three times faster than the default
-    solver = clarabel.DefaultSolver(  # pyright: ignore[reportAttributeAccessIssue]
-        sparse.csc_matrix((count, count)), cost, A, b, cones, settings
-    )
-    found = solver.solve()
-    x, z = np.nan_to_num(found.x), np.nan_to_num(found.z)  # a solver may stop with neither
+    at = np.append(place, place.max() + 1)  # of x_* too
+    i, k = np.indices((M + 1, M + 1))
+    distinct = at[:, None] != at
+    # x_* and the past; what f_* says of the others is free but where gradients are not
+    chosen = distinct & (k < M) & ((i == M) | (i < k))
+    if not functions.plain:
+        chosen |= distinct & (k == M)
+    rounds = 0
+    while True:
+        pairs = np.nonzero(chosen)
+        equations, target, weighed = _flow(points, at, *pairs)
+        program = Program(
+            forms=forms,
+            i=pairs[0],
+            k=pairs[1],
+            free=free,
+            cost=np.concatenate([np.full(len(pairs[0]), -apart), np.zeros(len(weighed)), price]),
+            equations=np.hstack([equations, np.zeros((len(target), len(free)))]),
+            target=target,
+            room=room,
+        )
+        found = minimise(program)
+        values = found.y[: place.max() + 1][place]
+        f = np.append(values, 0.0)
+        broken = forms.products(found.X) + f - f[:, None] + apart > BROKEN
+        broken &= distinct & ~chosen
+        rounds += 1
+        if not (full and found.solved and broken.any() and rounds < ROUNDS):
+            break
+        chosen |= broken
+    m = len(pairs[0])
     lam = np.zeros((M + 1, M + 1))
-    lam[i, k] = np.maximum(x[:P], 0)
-    weights = target
-    if B:
+    lam[pairs] = found.u[:m]
+    if points.best:
         weights = np.zeros(M)
-        weights[points.reported] = np.maximum(x[P : P + B], 0)
-        weights /= weights.sum()
-    upper, lam, raised = _repair(points, functions, lam, weights, x[P + B :])
+        weights[weighed] = found.u[m : m + len(weighed)] / found.u[m : m + len(weighed)].sum()
+    else:
+        weights = points.reported / points.reported.sum()
+    diagonal = found.u[m + len(weighed) :]
+    upper, lam, raised = _repair(forms, functions, place, lam, weights, diagonal)
     return Solution(
-        status=str(found.status),
-        value=float(price @ x[P + B :]),
+        status=SOLVED if found.solved else f"Stalled at a gap of {found.gap:.0e}",
+        value=float(price @ diagonal),
         upper=upper,
         multipliers=lam,
         diagonal=raised,
-        gram=_matrix(z[len(target) + count :], M + 1),
-        values=-z[:M],
+        gram=found.X,
+        values=values,
     )
 
 
-def _pairs(M: int, full: bool) -> tuple[Any, Any]:
-    """Indices i and k of the inequalities; M is x_*."""
-    i, k = np.nonzero(~np.eye(M + 1, dtype=bool))
-    kept = (k < M) & ((i == M) | (i < k))
-    return (i, k) if full else (i[kept], k[kept])
+def _distinct(rows: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The first index of each distinct point, in order, and which of these every point is."""
+    _, first, place = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return first[order], rank[np.ravel(place)]
 
 
-def _forms(rows: Array, i: Any, k: Any, functions: Class) -> Any:
-    """svec of each pair's quadratic form, a column each: upper triangle by columns, sqrt 2 off."""
-    M = len(rows)
-    p = np.zeros((M + 1, M + 1))
-    p[:M, 0], p[:M, 1:] = 1, -rows
-    g = np.zeros((M + 1, M + 1))
-    g[:M, 1:] = np.eye(M)
-    row, column = np.tril_indices(M + 1)
-    scale = np.where(row == column, 1.0, np.sqrt(2))
+def _flow(
+    points: Points, at: NDArray[np.int64], i: NDArray[np.int64], k: NDArray[np.int64]
+) -> tuple[Array, Array, NDArray[np.int64]]:
+    """What arrives at a point is what leaves it and what is asked of it: a value for each.
 
-    def product(a: Array, b: Array) -> Array:
-        return (a[:, row] * b[:, column] + a[:, column] * b[:, row]) * (scale / 2)
-
-    blocks = []
-    for part in np.array_split(np.arange(len(i)), max(1, len(i) * len(row) // 4_000_000)):
-        dp, dg = p[i[part]] - p[k[part]], g[i[part]] - g[k[part]]
-        form = product(g[k[part]], dp)
-        if functions.L is None:
-            form += functions.mu / 2 * product(dp, dp)
-        else:
-            mu, L = functions.mu, functions.L
-            more = product(dg, dg) / L + mu * product(dp, dp) - 2 * mu / L * product(dg, dp)
-            form += more / (2 * (1 - mu / L))
-        blocks.append(sparse.csc_matrix(form.T))
-    return sparse.hstack(blocks).tocsc()
+    With `best` the asked weights are variables as well, and sum to one; they are of `weighed`.
+    """
+    count, columns = at.max() + 1, np.arange(len(i))
+    flow = np.zeros((count, len(i)))
+    flow[at[k], columns] += 1
+    flow[at[i], columns] -= 1
+    if not points.best:
+        asked = np.zeros(count - 1)
+        np.add.at(asked, at[:-1], points.reported / points.reported.sum())
+        return flow[:-1], asked, np.zeros(0, dtype=np.int64)
+    weighed = np.flatnonzero(points.reported)
+    leaving = np.zeros((count - 1, len(weighed)))
+    leaving[at[weighed], np.arange(len(weighed))] = -1
+    equations = np.block([[flow[:-1], leaving], [np.zeros(len(i)), np.ones(len(weighed))]])
+    return equations, np.append(np.zeros(count - 1), 1.0), weighed
 
 
-def _matrix(svec: Array, n: int) -> Array:
-    out = np.zeros((n, n))
-    j, i = np.tril_indices(n)  # the upper triangle by columns is the lower one by rows
-    out[i, j] = out[j, i] = svec / np.where(i == j, 1, np.sqrt(2))
-    return out
+def _merged(points: Points, first: NDArray[np.int64], place: NDArray[np.int64]) -> Points:
+    """The distinct points alone; the gradients of those that coincide are one."""
+    rows = np.zeros((len(first), len(first)))
+    np.add.at(rows.T, place, points.rows[first].T)
+    reported = np.zeros(len(first), dtype=np.int64)
+    np.add.at(reported, place, points.reported)
+    return Points(rows, reported, points.best)
+
+
+def _spread(found: Solution, first: NDArray[np.int64], place: NDArray[np.int64]) -> Solution:
+    """A solution for the distinct points, said of all."""
+    M = len(place)
+    index = np.append(first, M)
+    multipliers = np.zeros((M + 1, M + 1))
+    multipliers[np.ix_(index, index)] = found.multipliers
+    basis = np.concatenate([[0], place + 1])
+    return Solution(
+        status=found.status,
+        value=found.value,
+        upper=found.upper,
+        multipliers=multipliers,
+        diagonal=found.diagonal,
+        gram=found.gram[np.ix_(basis, basis)],
+        values=found.values[place],
+    )
 
 
 def _repair(
-    points: Points, functions: Class, lam: Array, weights: Array, diagonal: Array
+    forms: PairForms,
+    functions: Class,
+    place: NDArray[np.int64],
+    lam: Array,
+    weights: Array,
+    diagonal: Array,
 ) -> tuple[float, Array, Array]:
     """A feasible point near the solver's, its value, and the diagonal that makes it feasible.
 
-    What flow is missing comes from x_*, and what is too much goes there.
+    What flow is missing at a point comes from x_*, and what is too much goes there.
     """
-    M = len(points)
+    M = len(place)
     missing = weights - lam[:, :M].sum(axis=0) + lam[:M].sum(axis=1)
-    lam[M, :M] += np.maximum(missing, 0)
-    lam[:M, M] += np.maximum(-missing, 0)
-    i, k = np.nonzero(lam)
-    S = _matrix(np.asarray(_forms(points.rows, i, k, functions) @ lam[i, k]), M + 1)
+    together = np.zeros(M)
+    np.add.at(together, place, missing)
+    first = np.unique(place, return_index=True)[1]
+    lam[M, first] += np.maximum(together[: len(first)], 0)
+    lam[first, M] += np.maximum(-together[: len(first)], 0)
+    S = forms.total(lam)
     rounding = 1e-14 * (M + 1) * max(1.0, float(np.abs(S).max()))
     if functions.norms is None:
         return *_raise_start(S, lam, rounding), diagonal
-    free = np.maximum(diagonal, 0)
+    free = diagonal.copy()
     least = np.linalg.eigvalsh(S + np.diag(free))[0]
     free = free + max(0.0, -least) + rounding
     return float(free @ np.concatenate([[1.0], functions.norms**2])), lam, free

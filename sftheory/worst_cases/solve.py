@@ -9,12 +9,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from sftheory.core.errors import InputError, constant, real
 from sftheory.core.tableau import Tableau
-from sftheory.worst_cases import exact, hull, program, recursion, sdp, varying_norms
-from sftheory.worst_cases.double_double import SMALLEST
-from sftheory.worst_cases.enclosure import enclose, outward
+from sftheory.worst_cases import exact, hull, program, sdp, varying_norms, zero_steps
 from sftheory.worst_cases.hard_functions import MaxOfLinear
 from sftheory.worst_cases.points import Criterion, points_of
 from sftheory.worst_cases.result import WorstCase, WorstCases
+from sftheory.worst_cases.theorems import by_theorem, one_norm
+from sftheory.worst_cases.units import Scaled
 
 Array = NDArray[np.float64]
 BRACKET_LIMIT = 10_000  # steps; N² operations
@@ -40,7 +40,8 @@ def worst_case(
         method: a Tableau, or the steps (..., N) of the last iterate.
         D: > 0.
         G: > 0, one, or N + 1 norms, the last at the report; None with L. A step of zero asks for
-            no gradient, and its norm is not used.
+            no gradient and its norm plays no role; any other gradient has its norm, even if the
+            report gives it no weight.
         certify: how both ends are proved: in doubles, in rationals or 106-bit arithmetic, or not.
         criterion: of the report x_{N+1}, or of the "best" or the "average" of f(x_t), t <= N + 1.
         L: > mu, the smoothness; None without.
@@ -74,15 +75,15 @@ def worst_case(
     tableau = method if isinstance(method, Tableau) else Tableau(method, 0.0, 1.0)
     D, norms, L, mu = _constants(tableau.steps, D, G, L, mu)
 
-    if criterion != "last" and norms is not None and not _one(norms):
+    if criterion != "last" and norms is not None and not one_norm(norms):
         raise InputError(
             f"criterion {criterion!r} looks at points of which N+1 norms say nothing; pass one G."
         )
 
     def one(tableau: Tableau) -> WorstCase:
-        if norms is None or mu or criterion != "last":
-            return program.decide(tableau, criterion, D, norms, L, mu, certify)
-        return _of_last_point(tableau, D, norms, certify)
+        asked = None if norms is None else zero_steps.norms_asked(norms, tableau.gamma)
+        scaled = Scaled(tableau, D, asked, L, mu).near_one()
+        return scaled.restored(_of_all_steps(scaled, criterion, certify))
 
     if not tableau.batch:
         return one(tableau)
@@ -116,14 +117,30 @@ def _constants(
     return D, np.array(np.broadcast_to(norms, N + 1), dtype=np.float64), None, mu
 
 
+def _of_all_steps(case: Scaled, criterion: Criterion, certify: str | None) -> WorstCase:
+    """By the method without its first steps of zero, unless these count in an average."""
+    last_iterate = (case.tableau.c == 1).all()  # whose theorem leaves them out itself
+    kept = criterion == "average" or last_iterate
+    first = 0 if kept else zero_steps.first_move(case.tableau)
+    tableau, norms = zero_steps.since(case.tableau, first), case.norms
+    if norms is None or case.mu or criterion != "last":
+        since = None if norms is None else norms[first:]
+        found = program.decide(tableau, criterion, case.D, since, case.L, case.mu, certify)
+    else:
+        found = _of_last_point(tableau, case.D, norms[first:], certify)
+    return zero_steps.delayed(found, case.tableau.effective_schedule()) if first else found
+
+
 def _of_last_point(tableau: Tableau, D: float, norms: Array, certify: str | None) -> WorstCase:
     h = tableau.effective_schedule()
-    if not h.any():  # a report that is x_1 is SGD without steps
-        return _exact(h, D, norms, certify, "last iterate")
-    if (tableau.c == 1).all():
-        return _exact(h, D, norms, certify, "last iterate")
-    if (tableau.c > 0).all() and (tableau.gamma > 0).all():
-        saddle = None if _one(norms) else varying_norms.solve(h, D, norms)
+    if not h.any():
+        least = zero_steps.least_norm_at_the_start(tableau, norms)
+        if least == norms.min():  # a function with this slope is in the class
+            return by_theorem(h, D, np.full(len(norms), least), certify, "last iterate")
+    elif (tableau.c == 1).all():
+        return by_theorem(h, D, norms, certify, "last iterate")
+    elif (tableau.c > 0).all() and (tableau.gamma > 0).all():
+        saddle = None if one_norm(norms) else varying_norms.solve(h, D, norms)
         P = saddle.P if saddle else hull.natural_chain(h, D, float(norms[0]))
         if hull.margin(tableau, h, P) >= -hull.TOLERANCE:
             return _by_hull(tableau, h, P, D, norms, certify)
@@ -132,96 +149,27 @@ def _of_last_point(tableau: Tableau, D: float, norms: Array, certify: str | None
     return _bracket(tableau, h, D, norms)
 
 
-def _one(norms: Array) -> bool:
-    return bool((norms == norms[0]).all())
-
-
-def _exact(
-    h: Array,
-    D: float,
-    norms: Array,
-    certify: str | None,
-    path: Literal["last iterate", "hull"],
-    multipliers: tuple[Array, Array] | None = None,
-) -> WorstCase:
-    """The value by the recursion or, for norms that differ, by the program over chains."""
-    taken = h > 0  # a step of zero changes nothing
-    steps = np.ascontiguousarray(h[taken])
-    G = norms if _one(norms) else norms[np.append(taken, True)]
-    if _one(G) or not taken.any():
-        value, lower, upper, certified = _recursion(steps, D, float(G[-1]), certify)
-        function = MaxOfLinear.of_steps(steps, D=D, G=float(G[-1]))
-        gradient = _gradient(h, D, float(G[-1]))
-    else:
-        saddle = varying_norms.solve(steps, D, G)
-        value, lower, upper = saddle.upper, saddle.lower, saddle.upper
-        closed = upper - lower <= program.ACCURACY * upper
-        certified = certify if certify and closed else "none"
-        function = saddle.function(steps, D, G)
-        gradient = np.full(len(h), np.nan)  # not known at a step of zero
-        gradient[taken] = saddle.gradient(steps, G)
-    if path == "hull" and certified == "rational":
-        certified = "float"  # the value is, the hull condition was checked in doubles
-    return WorstCase(
-        value=value,
-        lower=lower,
-        upper=upper,
-        certified=certified,
-        path=path,
-        function=function,
-        multipliers=multipliers,
-        gradient=gradient,
-        effective_schedule=h,
-    )
-
-
-def _recursion(
-    steps: Array, D: float, G: float, certify: str | None
-) -> tuple[float, float, float, str]:
-    value = float(recursion.values(steps[None], D, G)[0]) if len(steps) else D * G
-    if certify is None or len(steps) == 0:
-        return value, value, value, certify or "none"
-    if certify == "rational" and steps.min() >= SMALLEST * steps.max():
-        lower, upper = outward(*enclose(steps, D, G))
-        return min(max(value, lower), upper), lower, upper, "rational"
-    lower, upper = recursion.directed(steps, D, G)
-    return value, lower, upper, "float"
-
-
-def _gradient(h: Array, D: float, G: float) -> Array:
-    """-G² c_k = G² (U_k (1 + q_k) - 1); at a step of zero q_k = 0 if later steps are taken."""
-    gradient = np.empty(len(h))
-    taken = h > 0
-    if not taken.any():
-        return np.full(len(h), -G * G)
-    _, q, U = recursion.worst_parameters(np.ascontiguousarray(h[taken]), D, G)
-    gradient[taken] = G * G * (U * (1 + q) - 1)
-    after = np.append(U, U[-1] * (1 - q[-1] ** 2))
-    index = np.cumsum(taken)  # of the next step that is taken
-    later = index < taken.sum()
-    gradient[~taken] = (G * G * (after[index] * np.where(later, 1, 2) - 1))[~taken]
-    return gradient
-
-
 def _by_hull(
     tableau: Tableau, h: Array, P: Array, D: float, norms: Array, certify: str | None
 ) -> WorstCase:
     N = tableau.steps
     if N > MULTIPLIERS_LIMIT:
-        return _exact(h, D, norms, certify, "hull")
+        return by_theorem(h, D, norms, certify, "hull")
     star, pairs = hull.multipliers(points_of(tableau).rows[:, :N], h, P)
-    found = _exact(h, D, norms, certify, "hull", (star, pairs))
+    found = by_theorem(h, D, norms, certify, "hull", (star, pairs))
     if certify != "rational" or N > exact.LIMIT:
         return found
     unit = float(norms.max()) / D  # hull.diagonal in units of D and the largest norm
     diagonal = hull.diagonal(h * unit, P * unit)
     assert isinstance(found.function, MaxOfLinear)
-    if found.function.floor is not None:  # jumps need a choice of pieces, which a proof has not
+    floor = found.function.floor
+    if (
+        floor is not None and np.isfinite(floor).any()
+    ):  # a jump's piece is chosen, and a proof cannot
         return found
     apart = found.function.separated(1e-13)
-    heights = -apart.gap * np.arange(len(apart.q) + 1.0)
-    affine = apart.pieces, heights, apart.x1
-    return program.proved(found, tableau, pairs, diagonal, affine, D, norms)
+    proof = program.proved(found, tableau, pairs, diagonal, apart, D, norms)
+    return proof if proof.certified == "rational" else found
 
 
 def _bracket(tableau: Tableau, h: Array, D: float, norms: Array) -> WorstCase:

@@ -67,7 +67,8 @@ class Saddle:
         """
         G0 = float(G.max())
         rho2 = G[:-1] ** 2 - self.A[:-1]
-        jumps = rho2 <= JUMP * G[:-1] ** 2
+        share = rho2 / G[:-1] ** 2
+        jumps = (share <= JUMP) | (share < self.c / self.P[:-1])
         rho2[jumps] = 0
         fall = np.diff(self.A) * rho2  # (q_k rho_k²)²
         q = np.sqrt(np.divide(np.diff(self.A), rho2, out=np.zeros(len(h)), where=~jumps))
@@ -86,19 +87,22 @@ def solve(h: Array, D: float, G: Array) -> Saddle:
     """
     unit = float(G.max())  # in units of D and max G
     h_, G_ = h * (unit / D), G / unit
-    found = None
-    for centring in (None, 0.3, 0.7):  # short steps near the central path where long ones jam
+    tops: list[tuple[float, Array, Array]] = []
+    bottoms: list[tuple[float, Array]] = []
+    for centring in (None, 0.3, 0.5, 0.7):  # short steps near the central path where long ones jam
         P, c, alpha = _interior_point(h_, G_ * G_, centring)
         P, c = P * (D / unit), np.maximum(c, 0) * (D / unit)
-        upper, P = _upper(h, D, G, c, float(P[-1]))
+        jumps = c / P[:-1] > alpha / G_[:-1] ** 2  # of each pair c_k, G_k² - A_k one is zero
+        for slack in (c, np.where(jumps, c, 0.0)):
+            upper, chain = _upper(h, D, G, slack, float(P[-1]))
+            tops.append((upper, slack, chain))
         kept = np.append((G_[:-1] ** 2 - alpha) * unit**2, G[-1] ** 2)
-        lower, A = max(_lower(h, D, G, P), _lower_from(h, D, G, kept), key=lambda end: end[0])
-        if found is None or upper - lower < found.upper - found.lower:
-            found = Saddle(float(lower), float(upper), c, P, A)
-        if found.upper - found.lower <= ENOUGH * found.upper:
+        bottoms += [_lower(h, D, G, P), _lower_from(h, D, G, kept)]
+        upper, c, P = min(tops, key=lambda end: end[0])
+        lower, A = max(bottoms, key=lambda end: end[0])
+        if upper - lower <= ENOUGH * upper:
             break
-    assert found is not None
-    return found
+    return Saddle(float(lower), float(upper), c, P, A)
 
 
 def _interior_point(h: Array, g2: Array, centring: float | None) -> tuple[Array, Array, Array]:

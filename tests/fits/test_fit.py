@@ -121,6 +121,15 @@ def test_the_unit_of_steps_changes_a_and_b_only(scale):
         assert other.a == pytest.approx(one.a * scale**one.p, rel=1e-5)
 
 
+def test_the_unit_of_steps_changes_a_and_b_only_on_the_visible_curves():
+    for name, (kind, curve) in visible().items():
+        if kind in ("lm", "sf", "train"):
+            one, other = (fit(Curve(curve.step * k, curve.loss), "sqrt") for k in (1, 524_288))
+            ours = [other.c, other.power["p"], *other.interval("c"), *other.interval("p")]
+            theirs = [one.c, one.power["p"], *one.interval("c"), *one.interval("p")]
+            np.testing.assert_allclose(ours, theirs, rtol=1e-6, err_msg=name)
+
+
 def test_a_shift_of_the_loss_moves_c_alone_and_a_factor_scales_a_and_c():
     loss = noisy(4, 0.5)
     one = fit(Curve(STEPS, loss), "sqrt")

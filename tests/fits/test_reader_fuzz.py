@@ -1,6 +1,8 @@
 """Damaged logs give a valid curve or one clean sentence, never another error."""
 
 import random
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -80,3 +82,29 @@ def test_thousands_of_damaged_logs_give_curves_or_clean_errors(tmp_path):
 @pytest.mark.slow
 def test_a_hundred_thousand_damaged_logs_give_curves_or_clean_errors(tmp_path):
     fuzz(tmp_path / "log", 100_000)
+
+
+ONE_BYTE = """
+import sys
+from sftheory.core.errors import InputError
+from sftheory.fits import read
+path, flips = sys.argv[1], [int(word) for word in sys.argv[2:]]
+content = open(path, "rb").read()
+for flip in flips:
+    for at in range(len(content)):
+        with open(path, "wb") as file:
+            file.write(content[:at] + bytes([content[at] ^ flip]) + content[at + 1 :])
+        try:
+            read(path, nonfinite="drop")
+        except InputError as error:
+            assert "\\n" not in str(error)
+"""
+
+
+def test_no_single_wrong_byte_of_a_parquet_file_ends_the_process(tmp_path):
+    # a page header with 2^61 values makes Polars ask for that memory and abort
+    path = tmp_path / "log"
+    path.write_bytes(SAMPLES["parquet"][0])
+    command = [sys.executable, "-c", ONE_BYTE, str(path), str(ord("-"))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]

@@ -9,7 +9,7 @@ import pytest
 from log_samples import LOSSES, RATES, SAMPLES, STEPS, delimited, event, events, simple
 
 from sftheory.core.errors import InputError
-from sftheory.fits import read, read_all, tables
+from sftheory.fits import formats_text, read, read_all, tables
 
 
 @pytest.fixture
@@ -284,6 +284,53 @@ def test_damaged_parquet_files_and_a_missing_pyarrow_are_said(write, monkeypatch
     for damaged in (b"PAR1" + bytes(60), content[:-30], content[:200] + content[220:]):
         with pytest.raises(InputError, match="is a damaged Parquet file"):
             read(write(damaged))
+
+
+WORDS = ["step 5", "s:17", "iter=300/9", " step:1", ": ", " ", ", ", " | ", "loss", "train loss 3"]
+WORDS += [
+    "loss=2.5e-3",
+    "loss 31",
+    "val_loss:0.125",
+    "loss nan",
+    "loss:-inf",
+    "(+1.2z)",
+    "\tloss 7,",
+]
+
+
+def test_numbers_cut_from_all_lines_of_a_shape_are_those_of_each_line_alone():
+    rng = np.random.default_rng(0)
+    ends = ["".join(rng.choice(WORDS, size=rng.integers(1, 7))) for _ in range(12_000)]
+    lines = [rng.choice(WORDS[:4]) + end for end in ends]
+    lines += [line.translate(str.maketrans("357", "918")) for line in lines]
+    for name in ("loss", "train_loss", "val_loss"):
+        pattern = formats_text._pattern(name)
+        at, step, value = formats_text._cells("\n".join(lines).encode(), pattern)
+        found = [(i, pattern.match(line.encode())) for i, line in enumerate(lines)]
+        expected = [(i, float(m[1]), float(m[2])) for i, m in found if m]
+        np.testing.assert_array_equal(np.transpose([at, step, value]), expected)
+        assert len(expected) > 100
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        '{"step": 9, "loss": 1.5, "val_loss": 2.5}',
+        '{"step": 9, "val_loss": 2.5}',
+        '{"step": 9, "inner": {"loss": 2.5}}',
+        '{"step": 9, "loss": 1.5, "l\\u006fss2": 2.5}',
+    ],
+)
+def test_a_loss_that_appears_late_in_json_lines_is_seen(write, late):
+    early = "".join(f'{{"step": {t}, "loss": {5 - t / 10}}}\n' for t in range(9))
+    with pytest.raises(InputError, match="several losses"):
+        read(write(f"{early}{late}\n"))
+
+
+def test_words_that_appear_late_in_json_lines_are_an_error_of_their_line(write):
+    early = "".join(f'{{"step": {t}, "loss": {5 - t / 10}}}\n' for t in range(9))
+    with pytest.raises(InputError, match="line 10: 'loss' holds 'none yet'"):
+        read(write(early + '{"step": 9, "loss": "none yet"}\n'))
 
 
 HUGE = "1" + "0" * 400

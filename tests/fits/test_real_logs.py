@@ -13,7 +13,7 @@ from sftheory.core.errors import InputError
 from sftheory.fits import read, read_all
 
 pytestmark = pytest.mark.skipif(
-    "SFTHEORY_DATA" not in os.environ, reason="SFTHEORY_DATA does not point at the real curves"
+    not os.environ.get("SFTHEORY_DATA"), reason="SFTHEORY_DATA does not point at the real curves"
 )
 CURVES = Path(os.environ.get("SFTHEORY_DATA", "")) / "curves"
 SELF_TUNED = "algoperf/self_tuning/schedule_free_adamw/study_0"

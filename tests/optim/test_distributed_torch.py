@@ -1,4 +1,4 @@
-"""Two processes against one: replicas (DDP) and shards (FSDP2), with gloo on processors."""
+"""Several processes against one: replicas (DDP) and shards (FSDP2), with gloo on processors."""
 
 import os
 import socket
@@ -19,6 +19,7 @@ NAMES = [
     "plus",
     "around adamw",
 ]
+FEWER = ["adamw, refined", "polyak", "plus", "around adamw"]
 STEPS = 3
 
 
@@ -37,12 +38,12 @@ def loss_on(net, t, rank):
     return (net(inputs) - inputs[:, :3]).square().mean()
 
 
-def single(name):
+def single(name, world):
     net = network()
     optimizer = CASES[name](list(net.parameters()))
     for t in range(STEPS):
         optimizer.zero_grad()
-        loss = (loss_on(net, t, 0) + loss_on(net, t, 1)) / 2
+        loss = sum(loss_on(net, t, rank) for rank in range(world)) / world
         loss.backward()
         take(optimizer, loss.detach())
     return [p.detach() for p in net.parameters()], optimizer.averaged_state_dict(net)
@@ -52,23 +53,27 @@ def whole(tensor):
     return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
 
 
-def work(rank, port, sharded, expected):
+def start(rank, port, world):
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", rank=rank, world_size=2)
+    dist.init_process_group("gloo", rank=rank, world_size=world)
+
+
+def work(rank, port, world, sharded, expected):
+    start(rank, port, world)
     try:
         for name in expected:
-            check(name, rank, sharded, *expected[name])
+            check(name, rank, world, sharded, *expected[name])
     finally:
         dist.destroy_process_group()
 
 
-def check(name, rank, sharded, points, average):
+def check(name, rank, world, sharded, points, average):
     net = network()
     if sharded:
         from torch.distributed.fsdp import fully_shard
 
-        fully_shard(net, mesh=dist.init_device_mesh("cpu", (2,)))
+        fully_shard(net, mesh=dist.init_device_mesh("cpu", (world,)))
         trained = net
     else:
         trained = torch.nn.parallel.DistributedDataParallel(net)
@@ -100,11 +105,103 @@ def check(name, rank, sharded, points, average):
     take(again, torch.tensor(0.5))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("sharded", [False, True], ids=["replicas", "shards"])
-def test_two_processes_train_as_one_does(sharded):
+def free_port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    expected = {name: single(name) for name in NAMES}
-    torch.multiprocessing.spawn(work, (port, sharded, expected), nprocs=2)
+        return free.getsockname()[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sharded", [False, True], ids=["replicas", "shards"])
+@pytest.mark.parametrize(("world", "names"), [(2, NAMES), (4, FEWER)], ids=["two", "four"])
+def test_processes_train_as_one_does(world, names, sharded):
+    # of four processes some hold an empty shard: layers have 6 and 3 rows
+    expected = {name: single(name, world) for name in names}
+    torch.multiprocessing.spawn(work, (free_port(), world, sharded, expected), nprocs=world)
+
+
+def sharded_network(world):
+    from torch.distributed.fsdp import fully_shard
+
+    return fully_shard(network(), mesh=dist.init_device_mesh("cpu", (world,)))
+
+
+def advance(net, optimizer, steps, rank):
+    for t in steps:
+        optimizer.zero_grad()
+        loss = loss_on(net, t, rank)
+        loss.backward()
+        take(optimizer, loss.detach())
+
+
+def save_and_resume(rank, port, world, names, folder):
+    import torch.distributed.checkpoint as dcp
+    from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
+
+    start(rank, port, world)
+    try:
+        for name in names:
+            net = sharded_network(world)
+            optimizer = CASES[name](list(net.parameters()))
+            advance(net, optimizer, range(2), rank)
+            model_state, optimizer_state = get_state_dict(net, optimizer)
+            dcp.save({"model": model_state, "optim": optimizer_state}, checkpoint_id=folder / name)
+            advance(net, optimizer, range(2, 5), rank)
+
+            again = sharded_network(world)
+            resumed = CASES[name](list(again.parameters()))
+            model_state, optimizer_state = get_state_dict(again, resumed)
+            states = {"model": model_state, "optim": optimizer_state}
+            dcp.load(states, checkpoint_id=folder / name)
+            set_state_dict(
+                again, resumed, model_state_dict=states["model"], optim_state_dict=states["optim"]
+            )
+            advance(again, resumed, range(2, 5), rank)
+            for p, q in zip(net.parameters(), again.parameters(), strict=True):
+                assert torch.equal(p.to_local(), q.to_local()), name
+            for p, q in zip(optimizer.state.values(), resumed.state.values(), strict=True):
+                assert p.keys() == q.keys(), name
+    finally:
+        dist.destroy_process_group()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("world", [2, 4])
+def test_a_distributed_checkpoint_resumes_bit_for_bit(world, tmp_path):
+    names = ["adamw", "plus", "polyak", "around adamw", "around sgd"]
+    torch.multiprocessing.spawn(
+        save_and_resume, (free_port(), world, names, tmp_path), nprocs=world
+    )
+
+
+def mixed_modes(rank, port, world):
+    start(rank, port, world)
+    try:
+        net = torch.nn.parallel.DistributedDataParallel(network())
+        optimizer = CASES["adamw"](list(net.parameters()))
+        advance(net, optimizer, range(1), rank)
+        before = [p.detach().clone() for p in net.parameters()]
+        if rank == 0:  # as trainers do that evaluate on the first process alone
+            with optimizer.averaged(), torch.no_grad():
+                loss_on(net.module, 9, 0)
+        for p, q in zip(net.parameters(), before, strict=True):
+            assert torch.equal(p, q)
+        advance(net, optimizer, range(1, 3), rank)
+        mine = torch.cat([p.detach().flatten() for p in net.parameters()])
+        others = [torch.empty_like(mine) for _ in range(world)]
+        dist.all_gather(others, mine)
+        assert all(torch.equal(mine, other) for other in others)
+        optimizer.eval()
+        try:
+            loss_on(net.module, 3, rank).backward()
+        except RuntimeError as error:
+            assert "while the parameters hold the average x" in str(error)
+        else:
+            raise AssertionError("a backward at x passed")
+    finally:
+        dist.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_an_evaluation_on_one_process_leaves_all_replicas_equal():
+    torch.multiprocessing.spawn(mixed_modes, (free_port(), 2), nprocs=2)

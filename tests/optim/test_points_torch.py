@@ -257,3 +257,41 @@ def test_float32_follows_the_three_sequence_form_for_2000_steps():
         x = (1 - 1 / t) * x + z / t
     with optimizer.averaged():
         np.testing.assert_allclose(w.detach(), x, atol=2e-6)
+
+
+class Silent:
+    """What a framework may put around an optimizer: it steps, and drops train() and eval()."""
+
+    def __init__(self, optimizer):
+        self.optimizer = optimizer
+
+    def __getattr__(self, name):
+        if name in ("zero_grad", "step", "state_dict", "param_groups", "clipped"):
+            return getattr(self.optimizer, name)
+        raise AttributeError(name)
+
+    def train(self):
+        pass
+
+    eval = train
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_framework_that_drops_train_and_eval_changes_nothing(name):
+    net, plain = model(), model()
+    optimizer, alone = (CASES[name](list(m.parameters())) for m in (net, plain))
+    wrapped = Silent(optimizer)
+    for t in range(4):
+        wrapped.train()
+        one(wrapped, net, t)
+        wrapped.eval()
+        assert optimizer.holds == "y"  # whoever asks learns that the call did not arrive
+        one(alone, plain, t)
+    assert torch.equal(points(net), points(plain))
+    assert wrapped.state_dict()["param_groups"][0]["holds"] == "y"
+    for p, q in zip(
+        optimizer.averaged_state_dict(net).values(),
+        alone.averaged_state_dict(plain).values(),
+        strict=True,
+    ):
+        assert torch.equal(p, q)

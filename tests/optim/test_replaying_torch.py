@@ -98,3 +98,71 @@ def test_a_batch_of_schedules_is_refused():
     f = sft.worst_case([0.1], D=1, G=1).function
     with pytest.raises(InputError):
         sft.replay(f, lambda p: torch.optim.SGD(p, lr=1.0), 2, gamma=np.full((2, 2), 0.1))
+
+
+HUGE = (
+    1e14  # an eps beside which sqrt(v) vanishes in float64: Adam's direction becomes the gradient
+)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "linear"])
+@pytest.mark.parametrize(("mu_y", "mu_x"), [(0.9, 0.5), (0.5, 0.9), (0.0, 0.8), (1.0, 0.7)])
+def test_gpa_without_its_preconditioner_attains_its_worst_case(mu_y, mu_x, schedule):
+    N = 5
+    gamma = 0.3 * sft.schedules.SCHEDULES[schedule].make(N)(N)
+    found = sft.worst_case(sft.methods.GPA(mu_y, mu_x).tableau(gamma), D=1, G=1)
+
+    def make(parameters):
+        optimizer = sft.optim.GPAAdamW(parameters, mu_y=mu_y, mu_x=mu_x, betas=(0, 0.9), eps=HUGE)
+        optimizer.register_step_pre_hook(
+            lambda o, *_: o.param_groups[0].update(lr=HUGE * gammas.pop(0))
+        )
+        return optimizer
+
+    gammas = gamma.tolist()
+    gap = sft.replay(found.function, make, N)
+    best = found.lower if found.path == "sdp" else found.value
+    assert gap == pytest.approx(best, abs=1e-9)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5, 0.9])
+def test_adamw_without_its_preconditioner_attains_the_worst_case_of_schedule_free(beta):
+    N = 6
+    gamma = np.full(N, 1 / np.sqrt(N + 1))
+    tableau = sft.methods.ScheduleFree(beta, start_counts=False).tableau(gamma)
+    found = sft.worst_case(tableau, D=1, G=1)
+
+    def make(parameters):
+        lr = HUGE * gamma[0]
+        return sft.optim.ScheduleFreeAdamW(parameters, lr=lr, betas=(beta, 0.9), eps=HUGE)
+
+    assert sft.replay(found.function, make, N) == pytest.approx(found.value, abs=1e-9)
+
+
+class Coordinates:
+    """G max_i x_i over N + 1 coordinates, D from its least value -D G / sqrt(N + 1) in the ball.
+
+    N subgradients see N coordinates; one stays where it was, so no method ends below 0.
+    """
+
+    def __init__(self, N, D, G):
+        self.G, self.x1 = G, np.zeros(N + 1)
+        self.f_star = -D * G / np.sqrt(N + 1)
+
+    def value(self, x):
+        return self.G * x.max()
+
+    def oracle(self, x):
+        return self.value(x), self.G * np.eye(len(x))[x.argmax()]
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("N", [1, 7, 60])
+def test_polyak_attains_the_least_gap_that_any_method_can_promise(N, beta):
+    D, G = 2.0, 0.7
+    f = Coordinates(N, D, G)
+
+    def make(parameters):
+        return sft.optim.PolyakScheduleFreeSGD(parameters, momentum=beta, f_star=f.f_star)
+
+    assert sft.replay(f, make, N) == pytest.approx(D * G / np.sqrt(N + 1), abs=1e-9)

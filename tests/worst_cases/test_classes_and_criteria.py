@@ -237,13 +237,7 @@ ZERO_STEPS = [
     "kind",
     [
         "Lipschitz",
-        pytest.param(
-            "Lipschitz and strongly convex",
-            marks=pytest.mark.xfail(
-                reason="tightened inequalities contradict each other where points coincide",
-                strict=True,
-            ),
-        ),
+        "Lipschitz and strongly convex",
         "smooth",
         "smooth and strongly convex",
     ],

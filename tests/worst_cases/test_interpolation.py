@@ -38,7 +38,6 @@ def test_a_smooth_function_is_the_envelope_of_its_pieces(M, d, mu):
             compare(f, size * rng.standard_normal(d))
 
 
-@pytest.mark.xfail(reason="the system of dependent pieces has no solution", strict=True)
 @pytest.mark.parametrize("M, d", [(2, 1), (4, 1), (7, 2)])
 def test_pieces_may_depend_on_each_other(M, d):
     for seed in range(20):
@@ -47,13 +46,38 @@ def test_pieces_may_depend_on_each_other(M, d):
             compare(f, size * rng.standard_normal(d))
 
 
-@pytest.mark.xfail(reason="the system of dependent pieces has no solution", strict=True)
 def test_two_pieces_on_a_line_and_the_flat_one_by_hand():
     f = Interpolation(np.array([[1.88], [-1.71]]), np.array([-0.07, -0.12]), np.ones(1), L=1.0)
     z = 0.07 / 1.88  # where the first piece meets 0, and |x - z| is below its slope
     value, slope = f.oracle(np.array([1.1]))
     assert value == pytest.approx((1.1 - z) ** 2 / 2, rel=1e-12)
     assert slope[0] == pytest.approx(1.1 - z, rel=1e-12)
+
+
+@pytest.mark.parametrize("mu", [0.0, 0.4])
+@pytest.mark.parametrize("kind", ["whole numbers", "repeated", "parallel", "nearly equal"])
+def test_the_value_is_the_cost_of_the_point_that_the_slope_names(kind, mu):
+    # the value is at most the least cost, and no cost is below that: equal, both are right
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        M, d = int(rng.integers(1, 20)), int(rng.integers(1, 6))
+        slopes, offsets = rng.integers(-2, 3, (M, d)) * 1.0, -0.25 * rng.integers(0, 4, M)
+        if kind != "whole numbers":
+            slopes = rng.standard_normal((M, d))
+        if kind == "parallel":
+            slopes = rng.standard_normal((M, 1)) * slopes[:1]
+        if kind in ("repeated", "nearly equal"):
+            slopes = slopes[rng.integers(0, M, M)]
+        if kind == "nearly equal":
+            slopes *= 1 + 1e-9 * rng.standard_normal((M, 1))
+        f = Interpolation(slopes, offsets, np.ones(d), L=1.5, mu=mu)
+        for size in (0.0, 0.3, 3):
+            x = size * rng.standard_normal(d)
+            value, slope = f.oracle(x)
+            step = (slope - mu * x) / (f.L - mu)
+            top = max(0, (offsets + slopes @ (x - step)).max())
+            cost = mu / 2 * x @ x + top + (f.L - mu) / 2 * step @ step
+            assert value == pytest.approx(cost, rel=1e-12, abs=1e-13)
 
 
 def test_a_batch_of_points_is_its_points():

@@ -248,34 +248,47 @@ def test_both_ends_hold_in_exact_rationals(decades, N):
         assert value >= Fraction(saddle.lower)
 
 
-BEYOND = "norms over six decades: the function's ties are finer than its tolerance of 1e-15 D max G"
+OVER_SIX_DECADES = {
+    "a piece with a larger norm nearly ties": ([10, 1, 100], 1, [1e3, 1e-3, 0.1, 1e-3]),
+    "a jump": ([1, 1e-3, 1e-2, 1], 1, [1e-3, 700, 4e-3, 0.2, 10]),
+    "equal norms around spikes": ([1, 100, 1, 1, 1], 1, [1, 1e3, 1e-3, 0.1, 1, 1e-3]),
+    "nearly a jump": pytest.param(
+        [1, 0.01, 1, 0.1, 10, 100, 10, 1, 10, 100, 10],
+        5,
+        [1e3, 1e3, 1, 1e-3, 0.1, 1, 1e-3, 1e-3, 0.01, 1e3, 1, 0.1],
+        marks=pytest.mark.xfail(
+            reason="c_k = 0 with G_k² - A_k = 2e-11 G_k²: piece k counts as one of its own, and "
+            "rounding hides where the method leaves it",
+            strict=True,
+        ),
+    ),
+}
 
 
-@pytest.mark.xfail(reason=BEYOND, strict=True)
-@pytest.mark.parametrize(
-    "h, G",
-    [
-        ([10.0, 1.0, 100.0], [1000.0, 0.001, 0.1, 0.001]),  # returns a longer gradient
-        ([1.0, 0.001, 0.01, 1.0], [0.001, 700.0, 0.004, 0.2, 10.0]),  # stays behind a jump
-    ],
-)
-def test_the_function_attains_the_lower_end_over_six_decades(h, G):
-    found = worst_case(h, D=1.0, G=G)
-    value, lengths = visited(found.function, np.array(h))
-    assert value == pytest.approx(found.lower, rel=1e-9, abs=0)
-    assert (lengths <= np.array(G) * (1 + 1e-9)).all()
-
-
-@pytest.mark.xfail(reason="norms over six decades: the ends are 1e-10 apart", strict=True)
-def test_the_ends_meet_over_six_decades():
-    h, G = [1.0, 100.0, 1.0, 1.0, 1.0], [1.0, 1000.0, 0.001, 0.1, 1.0, 0.001]
-    found = worst_case(h, D=1.0, G=G)
+@pytest.mark.parametrize("h, D, G", OVER_SIX_DECADES.values(), ids=list(OVER_SIX_DECADES))
+def test_the_function_attains_the_lower_end_over_six_decades(h, D, G):
+    h, G = np.array(h, dtype=float), np.array(G, dtype=float)
+    found = worst_case(h, D=D, G=G)
     assert found.upper - found.lower <= 1e-11 * found.upper
+    value, lengths = visited(found.function, h)
+    assert value == pytest.approx(found.lower, rel=1e-9, abs=0)
+    assert (lengths <= G * (1 + 1e-9)).all()
 
 
-@pytest.mark.xfail(reason="squares under- or overflow in other units", strict=True)
-@pytest.mark.filterwarnings("ignore:overflow")
-@pytest.mark.parametrize("D, G", [(1e-200, 1.0), (1e-100, 1e100), (1e-150, 1e-150)])
+@pytest.mark.parametrize("decades", [6, 7])
+def test_the_ends_meet_over_more_decades_than_a_run_has(decades):
+    for seed in range(33):
+        h, D, G = drawn(seed, 1 + seed % 11, decades=decades, spread=4)
+        if seed % 3 == 0:  # many norms that are equal
+            h, G = (10 ** np.round(np.log10(x)) for x in (h, G))
+        found = worst_case(h, D=D, G=G)
+        assert found.upper - found.lower <= 1e-11 * found.upper
+        value, lengths = visited(found.function, h)
+        assert value == pytest.approx(found.lower, rel=1e-9, abs=0)
+        assert (lengths <= G * (1 + 1e-9)).all()
+
+
+@pytest.mark.parametrize("D, G", [(1e-200, 1.0), (1e-100, 1e100), (1e-150, 1e-150), (1e250, 1.0)])
 def test_units_in_which_squares_underflow_do_no_harm(D, G):
     h, norms = np.array([0.3, 0.2, 0.1]), np.array([1.0, 0.5, 0.7, 0.9])
     found = worst_case(h * D / G, D=D, G=norms * G)

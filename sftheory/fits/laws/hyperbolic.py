@@ -12,4 +12,4 @@ class Hyperbolic(ShiftedPower):
     """a/(t + b) + c: the rate of a smooth problem with a tuned constant step; a baseline."""
 
     exponent = 1.0
-    axes = (Axis("s", 240, (1e-4, 50.0), (1e-6, 1e3)),)
+    axes = (Axis("s", 240, (1e-4, 50.0), (1e-6, 1e3), "b"),)

@@ -15,4 +15,4 @@ class Sqrt(ShiftedPower):
     """
 
     exponent = 0.5
-    axes = (Axis("s", 240, (1e-4, 50.0), (1e-6, 1e3)),)
+    axes = (Axis("s", 240, (1e-4, 50.0), (1e-6, 1e3), "b"),)

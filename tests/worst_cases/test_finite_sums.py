@@ -5,7 +5,7 @@ import pytest
 
 from sftheory import bounds
 from sftheory.core.errors import InputError
-from sftheory.worst_cases.finite_sum import finite_sum
+from sftheory.worst_cases.finite_sums import finite_sum
 
 STEPS = {  # (N,), D = G = 1: unclipped, clipped, small
     1: [[0.5], [3.0], [0.1]],

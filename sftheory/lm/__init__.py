@@ -1,0 +1,15 @@
+"""Small transformers: schedules, averages and schedule-free compared in one run."""
+
+from sftheory.core.lazy import attributes
+
+__getattr__ = attributes(
+    __name__,
+    {
+        "Config": "sftheory.lm.config",
+        "Run": "sftheory.lm.runs",
+        "branch": "sftheory.lm.branching",
+        "load": "sftheory.lm.runs",
+        "sweep": "sftheory.lm.sweeps",
+        "train": "sftheory.lm.training",
+    },
+)

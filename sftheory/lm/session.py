@@ -1,0 +1,170 @@
+"""All parts of a run in memory, the step that moves them, and their state as one tree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sftheory.core.errors import InputError
+from sftheory.lm import optimizers
+from sftheory.lm.averages import AverageBank
+from sftheory.lm.batches import Batches
+from sftheory.lm.config import Config
+from sftheory.lm.devices import compiler, settled
+from sftheory.lm.evaluation import Evaluator
+from sftheory.lm.flat import Flat
+from sftheory.lm.learning_rates import steps_of
+from sftheory.lm.tokens import Tokens
+from sftheory.lm.transformer import Transformer, flops_per_token
+
+
+class Session:
+    """Model, optimizer, averages and data of a run.
+
+    Attributes:
+        step: t, over the whole history of a branch.  samples: sequences seen.
+        losses, norms: of the steps since the last row, on the device.
+        lr: of the last step.
+    """
+
+    def __init__(self, config: Config, tokens: Tokens) -> None:
+        self.config, self.tokens = config, tokens
+        run = config.run
+        self.device, dtype, compiled = settled(run)
+        self.model = Transformer(config.model, tokens.vocabulary, dtype)
+        self.model.initialise(run.seed)
+        self.model.to(self.device)
+        self.flat = Flat(self.model)
+        self.optimizer = optimizers.build(config.optimizer, self.model)
+        self._wants_loss = optimizers.wants_loss(self.optimizer)
+        self.has_average = optimizers.has_average(self.optimizer)
+        self._wrap = compiler(compiled)
+        self._loss = self._wrap(self.model.loss)
+        self._lrs = steps_of(config)
+        self.step = self.first = config.start.step
+        self.last = self.first + run.steps
+        self.bank = AverageBank(
+            config.averages.names,
+            self.flat.theta,
+            run.steps,
+            start=self.first,
+            every=config.averages.every,
+        )
+        seed = run.seed if config.data.seed < 0 else config.data.seed
+        self.batches = Batches(tokens.train, config.model.context, seed, self.device)
+        self.samples, self.lr, self.skipped = 0, 0.0, 0
+        self.losses: list[Tensor] = []
+        self.norms: list[Tensor] = []
+        self.flops_per_token = flops_per_token(self.model)
+        self.evaluator: Evaluator | None = None
+
+    def lr_of(self, step: int) -> float:
+        """Gamma of the step that leads to `step`."""
+        return float(self._lrs[step - self.first - 1])
+
+    def gradient(self) -> tuple[Tensor, Tensor]:
+        """The mean gradient of the coming batch, in place; its cross-entropy and its norm."""
+        self.flat.with_grad()
+        run = self.config.run
+        micro = run.micro or run.batch
+        parts = run.batch // micro
+        total: Tensor | None = None
+        for tokens in self.batches(self.samples, run.batch).split(micro):
+            objective, loss = self._loss(tokens)
+            (objective / parts if parts > 1 else objective).backward()
+            loss = loss.detach() / parts if parts > 1 else loss.detach()
+            total = loss if total is None else total + loss
+        assert total is not None
+        return total, self.flat.norm()
+
+    def move(self, loss: Tensor, norm: Tensor, *, skip: bool = False) -> None:
+        """Clip, step, average and count; with `skip` only count."""
+        self.lr = self.lr_of(self.step + 1)
+        if skip:
+            self.skipped += 1
+        else:
+            self.flat.clip(norm, self.config.optimizer.clip)
+            optimizers.set_lr(self.optimizer, self.lr)
+            if self._wants_loss:
+                self.optimizer.step(loss=loss)  # pyright: ignore[reportCallIssue]
+            else:
+                self.optimizer.step()
+            self.losses.append(loss)
+            self.norms.append(norm)
+        self.step += 1
+        self.samples += self.config.run.batch
+        self.bank.update(self.step, self.flat.theta, self.lr)
+
+    def last_lr(self) -> float:
+        """Gamma of the last step as the optimizer took it, with its own warm-up or Polyak rule."""
+        taken = self.optimizer.param_groups[0].get("scheduled_lr")
+        return self.lr if taken is None or self.step == self.first else float(taken)
+
+    def points(self) -> list[str]:
+        """What can be evaluated now: "last", "x" of the optimizer, and the averages."""
+        return ["last", *(["x"] if self.has_average else []), *self.bank.ready()]
+
+    @torch.no_grad()
+    def evaluate(self, point: str) -> float:
+        """The validation loss at a point, in nats per token."""
+        if self.evaluator is None:
+            scratch = Transformer(self.model.shape, self.tokens.vocabulary, self.model.dtype)
+            run, data = self.config.run, self.config.data
+            batch = run.micro or run.batch
+            scratch.to(self.device)
+            self.evaluator = Evaluator(scratch, self.tokens, data.eval_tokens, batch, self._wrap)
+        return self.evaluator(self.weights(point))
+
+    @torch.no_grad()
+    def weights(self, point: str) -> Tensor:
+        """(n,): the weights at a point; of "last" these are the run's own."""
+        if point == "last":
+            return self.flat.theta
+        if point == "x" and self.has_average:
+            own: Any = self.optimizer
+            found = own.averaged_state_dict(self.model)
+            return torch.cat([found[n].reshape(-1) for n, _ in self.model.named_parameters()])
+        return self.bank.value(point)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that continuing bit for bit needs."""
+        return {
+            "step": self.step,
+            "samples": self.samples,
+            "lr": self.lr,
+            "skipped": self.skipped,
+            "model": dict(self.model.state_dict()),
+            "optimizer": self.optimizer.state_dict(),
+            "averages": self.bank.state(),
+            "losses": torch.stack(self.losses) if self.losses else None,
+            "norms": torch.stack(self.norms) if self.norms else None,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue from a state.
+
+        Raises:
+            InputError: it is of a model of another shape.
+        """
+        self.load_weights(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.bank.load(state["averages"])
+        self.step, self.samples = state["step"], state["samples"]
+        self.lr, self.skipped = state["lr"], state["skipped"]
+        for name in ("losses", "norms"):
+            saved = state[name]
+            setattr(self, name, [] if saved is None else list(saved.to(self.device).unbind()))
+
+    @torch.no_grad()
+    def load_weights(self, weights: dict[str, Tensor]) -> None:
+        """Put weights into the parameters."""
+        own = dict(self.model.named_parameters())
+        if {k: v.shape for k, v in own.items()} != {k: v.shape for k, v in weights.items()}:
+            raise InputError(
+                "The checkpoint is of a model of another shape; keep [model] and the tokenizer as "
+                "they were."
+            )
+        for name, value in weights.items():
+            own[name].copy_(value)

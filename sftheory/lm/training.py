@@ -1,0 +1,82 @@
+"""One run from its config to its last row: begun, resumed, or already finished."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sftheory.core.errors import InputError
+from sftheory.lm import checkpoints
+from sftheory.lm.config import Config
+from sftheory.lm.loop import Loop
+from sftheory.lm.progress import Progress
+from sftheory.lm.runs import Run, load
+from sftheory.lm.session import Session
+from sftheory.lm.signals import Signals
+from sftheory.lm.starting import begin
+from sftheory.lm.store import RunFolder, folder_of, outcome_of
+from sftheory.lm.tokens import prepare
+
+
+def train(
+    config: Config | None = None,
+    resume: bool = True,
+    out: str | Path = "runs",
+    *,
+    progress: bool = False,
+) -> Run:
+    """Train a small transformer; the same call again goes on, or returns the finished run.
+
+    Args:
+        config: what to run; None is the default, a 0.3M model on Python's own source.
+        resume: go on from the last checkpoint; False deletes what is there.
+        out: the folder of all runs, in which this one has its own, named by the config's hash.
+        progress: a progress bar on the terminal.
+
+    Returns:
+        the run: its status is "finished"; "diverged", with run.nonfinite = "stop"; or "unfinished"
+        after SIGTERM or SIGUSR1, at which a checkpoint was written.
+
+    Raises:
+        InputError: the config, corpus or folder cannot be used.
+        FloatingPointError: the loss is NaN or inf, with run.nonfinite = "raise"; the state is in
+            the folder `diagnosis`.
+
+    Example:
+        >>> import tempfile
+        >>> sections = {"model": {"width": 16, "layers": 1, "heads": 1, "context": 16}}
+        >>> sections |= {"data": {"limit": 50000, "eval_tokens": 256}, "run": {"steps": 3}}
+        >>> with tempfile.TemporaryDirectory() as out:
+        ...     run = train(Config.of(sections), out=out)
+        ...     run.status, run.step
+        ('finished', 3)
+    """
+    config = Config() if config is None else config
+    if not isinstance(config, Config):
+        raise InputError(f"train takes a Config, not {config!r}; write lm.Config.read(path).")
+    folder = RunFolder(folder_of(out, config), config)
+    if resume and outcome_of(folder.path):
+        return load(folder.path)
+    with folder.opened(resume):
+        if not outcome_of(folder.path):  # another process may have finished it meanwhile
+            _work(folder, shown=progress)
+    return load(folder.path)
+
+
+def _work(folder: RunFolder, *, shown: bool) -> None:
+    config = folder.config
+    tokens = prepare(config.data)
+    session = Session(config, tokens)
+    folder.begin(tokens.sha256)
+    progress = Progress(session, folder.path, shown=shown)
+    found = checkpoints.latest(folder.checkpoints)
+    if found is None:
+        begin(session, folder.path.parent)
+    else:
+        step, state, complaints = found
+        for complaint in complaints:
+            progress.say(f"{complaint} Going on from step {step}.")
+        checkpoints.set_aside(folder.checkpoints, after=step)
+        session.load(state)
+    folder.forget_after(-1 if found is None else session.step)
+    with progress, Signals() as signals:
+        Loop(folder, session, progress).run(signals, resumed=found is not None)

@@ -1,0 +1,144 @@
+"""The one pass of `one_pass` with the inner products of `tally`, block by block in the cache.
+
+Each block is copied, moved by the very loops of a step that nobody looks at, and summed while it is
+still in the cache: the trajectory is the same, bit for bit, and memory is read once. Sums within a
+block are in the parameters' precision, over blocks in float64.
+"""
+# pyright: reportPrivateImportUsage=false, reportCallIssue=false
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+
+from sftheory.optim.one_pass import _at, adaptive_pass, momentum_pass, plain_pass
+from sftheory.optim.tally import PAIRS
+
+BLOCK = 1024
+Y, Z, G, V, M, START = range(6)  # columns of addresses; the last column is the length
+loose: Any = {"reassoc", "nsz", "contract"}  # sums may be taken in any order; NaN stays NaN
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=loose)
+def _norms(y, z, y1, z1, g, k, k1, zero, out):
+    """Of y, z, x and g before the step, and of what the step changed."""
+    yy = yd = dd = zz = ze = ee = gg = gd = gb = bb = zero
+    for i in range(y.size):
+        yi, zi, gi = y[i], z[i], g[i]
+        d, e, back = y1[i] - yi, z1[i] - zi, zi - yi
+        yy += yi * yi
+        yd += yi * d
+        dd += d * d
+        zz += zi * zi
+        ze += zi * e
+        ee += e * e
+        gg += gi * gi
+        gd += gi * d
+        gb += gi * back
+        bb += back * back
+    xx = xf = ff = zero
+    for i in range(y.size):
+        x = y[i] + k * (z[i] - y[i])
+        f = y1[i] + k1 * (z1[i] - y1[i]) - x
+        xx += x * x
+        xf += x * f
+        ff += f * f
+    for j, value in enumerate((yy, yd, dd, zz, ze, ee, xx, xf, ff, gg, gd, gb)):
+        out[j] += value
+    out[12] += (1 - k) * (1 - k) * bb
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=loose)
+def _distances(y, z, start, k, zero, out):
+    """Of y, z and x from the start."""
+    a = b = c = zero
+    for i in range(y.size):
+        yi, zi, wi = y[i], z[i], start[i]
+        p, q = yi - wi, zi - wi
+        r = p + k * (q - p)
+        a += p * p
+        b += q * q
+        c += r * r
+    out[13] += a
+    out[14] += b
+    out[15] += c
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def summed_rows(
+    table,
+    out,
+    kind,
+    starts,
+    rest,
+    beta2,
+    rest2,
+    eps,
+    decay_y,
+    decay_z,
+    toward,
+    along_y,
+    along_z,
+    k,
+    k1,
+    zero,
+):
+    """A step of the rows of a table; `kind` is 0 for the plain pass, 1 with v, 2 with v and m."""
+    for r in range(table.shape[0]):
+        n = table[r, -1]
+        y = numba.carray(_at(table[r, Y], along_z), n)
+        z = numba.carray(_at(table[r, Z], along_z), n)
+        g = numba.carray(_at(table[r, G], along_z), n)
+        v = numba.carray(_at(table[r, V], along_z), n)
+        m = numba.carray(_at(table[r, M], along_z), n)
+        start = numba.carray(_at(table[r, START], along_z), n)
+        y0, z0 = np.empty(BLOCK, y.dtype), np.empty(BLOCK, y.dtype)
+        for low in range(0, n, BLOCK):
+            high = min(low + BLOCK, n)
+            yb, zb, gb = y[low:high], z[low:high], g[low:high]
+            yk, zk = y0[: high - low], z0[: high - low]
+            for i in range(high - low):
+                yk[i] = yb[i]
+                zk[i] = zb[i]
+            if kind == 0:
+                plain_pass(yb, zb, gb, decay_y, decay_z, toward, along_y, along_z)
+            elif kind == 1:
+                adaptive_pass(
+                    yb,
+                    zb,
+                    gb,
+                    v[low:high],
+                    beta2,
+                    rest2,
+                    eps,
+                    decay_y,
+                    decay_z,
+                    toward,
+                    along_y,
+                    along_z,
+                )
+            else:
+                momentum_pass(
+                    yb,
+                    zb,
+                    gb,
+                    v[low:high],
+                    m[low:high],
+                    rest,
+                    beta2,
+                    rest2,
+                    eps,
+                    decay_y,
+                    decay_z,
+                    toward,
+                    along_y,
+                    along_z,
+                )
+            _norms(yk, zk, yb, zb, gb, k, k1, zero, out[r])
+            if starts:
+                _distances(yk, zk, start[low:high], k, zero, out[r])
+
+
+WIDTH = len(PAIRS)

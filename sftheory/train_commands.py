@@ -1,0 +1,115 @@
+"""The commands that train: `sftheory train | sweep`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from sftheory.core.errors import InputError
+from sftheory.terminal import show_table, table_of
+
+REQUEUE = 75  # EX_TEMPFAIL: stopped by a signal, the same command goes on
+
+
+def train(options: argparse.Namespace) -> int:
+    """`sftheory train`: one run; status 75 if a signal stopped it, so that it can be queued again.
+
+    With --from the run begins at a checkpoint of another.
+    """
+    from sftheory import lm
+    from sftheory.lm.branching import branched
+    from sftheory.lm.config import Config, parsed, read_sections
+
+    out = Path(options.out)
+    if options.source is None:
+        if options.at is not None or options.point is not None:
+            raise InputError("--at and --point say where in --from RUN to begin; give --from too.")
+        config = Config.read(options.config, options.set)
+    else:
+        place = Path(options.source)
+        trunk = lm.load(place if place.exists() else out / options.source)
+        out = trunk.directory.parent
+        asked = read_sections(options.config)
+        Config.of(asked)  # a typing error is told with the keys of the file
+        schedule = {"schedule": asked.pop("schedule")} if "schedule" in asked else {}
+        changes = {f"{s}.{k}": v for s, keys in asked.items() for k, v in keys.items()}
+        wanted = trunk.config.replaced(changes).replaced(schedule).replaced(parsed(options.set))
+        settings = {k: v for k, v in wanted.to_dict().items() if k != "start"}
+        at = "end" if options.at in (None, "end") else _step(options.at)
+        config = branched(trunk, at, wanted.run.steps, point=options.point, settings=settings)
+    try:
+        run = lm.train(config, not options.anew, out, progress=not options.json)
+    except FloatingPointError as error:
+        raise InputError(str(error)) from None
+    _report([run], options.json)
+    return 0 if run.status != "unfinished" else REQUEUE
+
+
+def sweep(options: argparse.Namespace) -> int:
+    """`sftheory sweep`: every run of a TOML with lists; repeated, it does what is left."""
+    from sftheory import lm
+
+    runs = lm.sweep(
+        options.config,
+        options.out,
+        changes=options.set,
+        cluster=options.cluster,
+        jobs=options.jobs,
+        progress=not options.json,
+    )
+    _report(runs, options.json)
+    return 0 if all(run.status != "unfinished" for run in runs) else REQUEUE
+
+
+def add_training_options(sub: argparse.ArgumentParser, whole: Any) -> None:
+    """The arguments of `train` or `sweep`."""
+    sub.add_argument("config", help="a TOML or JSON file")
+    sub.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="such as run.steps=200"
+    )
+    sub.add_argument("--out", default="runs", help="(runs) the folder of all runs")
+    if sub.prog.endswith("sweep"):
+        sub.add_argument("--cluster", default="inline", help="(inline) or local: processes")
+        sub.add_argument("--jobs", type=whole, default=1, help="(1) processes at once")
+        return
+    sub.add_argument("--from", dest="source", metavar="RUN", help="begin at a checkpoint of this")
+    sub.add_argument("--at", help="(end) the step of that checkpoint")
+    sub.add_argument("--point", help="(state) the weights to begin with: last, x, an average")
+    sub.add_argument("--anew", action="store_true", help="delete what is there, do not resume")
+
+
+def _report(runs: list[Any], as_json: bool) -> None:
+    facts = [_facts(run) for run in runs]
+    if as_json:
+        print(json.dumps(facts[0] if len(facts) == 1 else facts, indent=1))
+        return
+    table = table_of("run", "status", "step", "best point", "nats/token", "bits/byte")
+    for fact in facts:
+        best = min(fact["losses"], key=lambda row: row["loss"], default=None)
+        shown = ("", "", "")
+        if best is not None:
+            bits = best["bits_per_byte"]
+            shown = (best["average"], f"{best['loss']:.4f}", "" if bits is None else f"{bits:.4f}")
+        table.add_row(fact["run"], fact["status"], str(fact["step"]), *shown)
+    show_table(table)
+
+
+def _facts(run: Any) -> dict[str, Any]:
+    import polars as pl
+
+    rows = run.frame()
+    losses: list[dict[str, Any]] = []
+    if len(rows):
+        rows = rows.filter((pl.col("split") == "val") & pl.col("loss").is_not_null())
+        last = rows.filter(pl.col("step") == pl.col("step").max())
+        losses = last.select("step", "average", "loss", "bits_per_byte").to_dicts()
+    facts = {"run": str(run.directory), "status": run.status, "step": run.step}
+    return {**facts, "losses": losses}
+
+
+def _step(text: str) -> int:
+    if not text.isdecimal():
+        raise InputError(f"--at must be a step or 'end', but got {text!r}.")
+    return int(text)
