@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,17 +13,27 @@ from sftheory.core.errors import InputError, nearest, real
 from sftheory.fits.backtest import Backtest, backtests
 from sftheory.fits.curve import Curve
 from sftheory.fits.estimate import Estimate
-from sftheory.fits.identifiability import Identifiability, identifiability
-from sftheory.fits.intervals import beyond_noise, missed, preference
+from sftheory.fits.identified import Identifiability, identifiability
+from sftheory.fits.intervals import ALONE, beyond_noise, missed, preference
+from sftheory.fits.inversion import first_below
 from sftheory.fits.laws.base import Array
 from sftheory.fits.noise import Noise
 from sftheory.fits.phases import Phases
 from sftheory.fits.solution import Solution
 from sftheory.fits.verdicts import DIVERGING, PHASES, Verdict
 
-FARTHEST = 1e4  # ends of the run: how far the step of a loss is looked for
-POINTS = 600
-ROUNDS = 7  # each narrows the bracket 64 times
+
+class Parts(NamedTuple):
+    """What the interval at k steps is made of, each (k,).
+
+    value: of the law.  error: its standard error, autocorrelation included.  bias: the distance to
+    the power law and the error of the backtest.  deviations: those two in standard deviations.
+    """
+
+    value: Array
+    error: Array
+    bias: Array
+    deviations: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,25 +145,40 @@ class Fit:
         Raises:
             InputError: the verdict is "diverging" or "phases", or a step lies before the curve.
         """
-        self._allowed()
         t = np.asarray(step, dtype=np.float64)
-        s = self.solution
-        if not np.isfinite(t).all() or (t < s.step[0]).any():
-            raise InputError(
-                f"The fit starts at step {s.step[0]:g} and knows nothing of {step!r}; ask for a "
-                f"finite step from there on."
-            )
-        value, margin = self._band(t.ravel(), _level(level))
+        value, margin = self._band(self._asked(t), _level(level))
         ends = (value, value - margin, value + margin)
         return Estimate(*(float(v[0]) if t.ndim == 0 else v.reshape(t.shape) for v in ends))
 
-    def _band(self, t: Array, level: float) -> tuple[Array, Array]:
+    def parts_at(self, step: ArrayLike) -> Parts:
+        """What the interval of `at` is made of.
+
+        Raises:
+            InputError: as `at`.
+        """
+        return self._parts(self._asked(np.asarray(step, dtype=np.float64)))
+
+    def _asked(self, t: Array) -> Array:
+        self._allowed()
+        first = self.solution.step[0]
+        if not np.isfinite(t).all() or (t < first).any():
+            raise InputError(
+                f"The fit starts at step {first:g} and knows nothing of {t.tolist()!r}; ask for a "
+                f"finite step from there on."
+            )
+        return t.ravel()
+
+    def _parts(self, t: Array) -> Parts:
         s = self.solution
         value = s.value(t)
         error, deviations = missed(self.backtest, t, s.step[0], s.step[-1])
-        weight = beyond_noise(np.hypot(self._preference, deviations))
         apart = np.abs(self.ordinary.value(t) - value) if self._preference else 0.0
-        return value, s.noise.quantile(level) * s.error_at(t) + weight * (apart + error)
+        together = np.hypot(self._preference, deviations)
+        return Parts(value, s.error_at(t), apart + error, together)
+
+    def _band(self, t: Array, level: float) -> tuple[Array, Array]:
+        value, error, bias, deviations = self._parts(t)
+        return value, self.noise.quantile(level) * error + beyond_noise(deviations) * bias
 
     def interval(self, name: str, level: float = 0.95) -> tuple[float, float]:
         """The interval of a parameter; that of c knows the spread of laws.
@@ -170,7 +196,7 @@ class Fit:
         s = self.power if fixed_p else self.solution
         margin = s.noise.quantile(level) * s.errors[name]
         if name == "c":
-            margin += beyond_noise(self._preference) * abs(self.spread["c"])
+            margin += beyond_noise(self._preference, ALONE) * abs(self.spread["c"])
         return s[name] - margin, s[name] + margin
 
     def steps_to(self, loss: float, level: float = 0.95) -> Estimate:
@@ -192,30 +218,12 @@ class Fit:
                 f"The curve starts at step {first:g} with {value[0]:.6g}, which is no more than "
                 f"{loss:g}; ask for a lower loss."
             )
-        ends = [self._first_below(loss, sign, level, last) for sign in (0, -1, 1)]
-        return Estimate(*ends)
 
-    def _first_below(self, loss: float, sign: int, level: float, last: float) -> float:
-        first = float(self.solution.step[0])
-
-        def above(t: Array) -> Array:
+        def above(t: Array, sign: int) -> Array:
             value, margin = self._band(t, level)
             return value + sign * margin - loss
 
-        grid = first + np.geomspace(1e-6, FARTHEST, POINTS) * last
-        grid = np.concatenate([[first], grid])
-        below = np.flatnonzero(above(grid) <= 0)
-        if not len(below):
-            return float(np.inf)
-        k = int(below[0])
-        if k == 0:
-            return first
-        low, high = grid[k - 1], grid[k]
-        for _ in range(ROUNDS):
-            inner = np.linspace(low, high, 65)
-            k = max(int(np.argmax(above(inner) <= 0)), 1)
-            low, high = inner[k - 1], inner[k]
-        return float(high)
+        return Estimate(*(first_below(partial(above, sign=k), first, last) for k in (0, -1, 1)))
 
     def _parameter(self, name: str) -> float | None:
         return None if self.parameters is None else self.parameters.get(name)

@@ -11,6 +11,7 @@ import numpy as np
 from sftheory.core.errors import InputError, real
 from sftheory.fits.answer import Fit
 from sftheory.fits.estimate import Estimate
+from sftheory.fits.intervals import PAIR, beyond_noise
 from sftheory.fits.repeats import fitted_together
 
 SHARED = ("p", "c")
@@ -99,10 +100,27 @@ class Comparison:
     def difference(
         self, step: float, first: int = 0, second: int = 1, level: float = 0.95
     ) -> Estimate:
-        """Loss of run `first` - loss of run `second` at a step; the margins add in quadrature."""
-        one, two = (self.fits[i].at(step, level) for i in (first, second))
-        gap = float(one.value - two.value)
-        margin = float(np.hypot(one.high - one.value, two.high - two.value))
+        r"""Loss of run `first` - loss of run `second` at a step, with its interval.
+
+        The half-width is sqrt(q² (s_1² + s_2²) + b_1² + b_2²): q is Student's t with the degrees of
+        freedom of a sum of two variances (Welch and Satterthwaite), b the law spread and the
+        backtest of each run, where noise does not explain them: two runs have twice the chances.
+
+        Raises:
+            InputError: the step lies before one of the curves.
+        """
+        from scipy.special import stdtrit
+
+        pair = [self.fits[first], self.fits[second]]
+        parts = [one.parts_at(step) for one in pair]
+        gap = float(parts[0].value[0] - parts[1].value[0])
+        squares = np.array([part.error[0] ** 2 for part in parts])
+        freedom = np.array([one.noise.freedom for one in pair])
+        total = float(squares.sum())
+        free = total**2 / float((squares**2 / freedom).sum()) if total > 0 else float(freedom.sum())
+        q = float(stdtrit(free, (1 + real("level", level, 0.01, 0.9999)) / 2))
+        bias = [float((beyond_noise(part.deviations, PAIR) * part.bias)[0]) for part in parts]
+        margin = float(np.sqrt(q**2 * total + np.square(bias).sum()))
         return Estimate(gap, gap - margin, gap + margin)
 
     def winner(self, step: float) -> int | None:

@@ -17,7 +17,9 @@ from sftheory.fits.laws.base import Array, Axis
 from sftheory.fits.laws.power import Power
 from sftheory.fits.solution import Solution
 
-EXPLAINED, REAL = 1.6, 1.8  # in standard deviations: below noise, above not; between a ramp
+# standard deviations up to which noise explains a deviation: of a forecast, of a parameter, of each
+# of two runs that are compared; it does not explain RAMP more
+EXPLAINED, ALONE, PAIR, RAMP = 1.65, 2.0, 2.3, 0.1
 
 
 class _OrdinaryPower(Power):
@@ -29,9 +31,9 @@ class _OrdinaryPower(Power):
 ORDINARY = _OrdinaryPower()
 
 
-def beyond_noise(z: Any) -> Any:
+def beyond_noise(z: Any, explained: float = EXPLAINED) -> Any:
     """0 where a deviation of z standard deviations is noise, 1 where it is not."""
-    return np.clip((np.abs(z) - EXPLAINED) / (REAL - EXPLAINED), 0.0, 1.0)
+    return np.clip((np.abs(z) - explained) / RAMP, 0.0, 1.0)
 
 
 def preference(law: Solution, wider: Solution) -> float:

@@ -13,7 +13,7 @@ from sftheory.core.errors import InputError, nearest, real, steps
 from sftheory.fits.curve import Curve
 from sftheory.fits.estimate import Estimate
 from sftheory.fits.forecast import Forecast, forecast_of
-from sftheory.fits.identifiability import Identifiability, identifiability
+from sftheory.fits.identified import Identifiability, identifiability
 from sftheory.fits.laws import LAWS
 from sftheory.fits.laws.base import Array, Law, Rows
 from sftheory.fits.laws.schedule import Schedule, Units, schedule_rows, units_of

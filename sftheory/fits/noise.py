@@ -37,11 +37,16 @@ class Noise:
         """n (1 - rho)/(1 + rho): how many independent residuals are worth as much."""
         return self.count * (1 - self.rho) / (1 + self.rho)
 
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom of an interval: effective - 3, at least 3."""
+        return max(self.effective - 3, FEWEST_FREE)
+
     def quantile(self, level: float) -> float:
-        """Student's t for a central interval, with effective - 3 degrees of freedom, >= 3."""
+        """Student's t for a central interval."""
         from scipy.special import stdtrit
 
-        return float(stdtrit(max(self.effective - 3, FEWEST_FREE), (1 + level) / 2))
+        return float(stdtrit(self.freedom, (1 + level) / 2))
 
 
 def noise_of(

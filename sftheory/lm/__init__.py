@@ -9,6 +9,7 @@ __getattr__ = attributes(
         "Run": "sftheory.lm.runs",
         "branch": "sftheory.lm.branching",
         "load": "sftheory.lm.runs",
+        "read_sweep": "sftheory.lm.sweeps",
         "sweep": "sftheory.lm.sweeps",
         "train": "sftheory.lm.training",
     },

@@ -30,11 +30,9 @@ def settled(run: Run) -> tuple[torch.device, torch.dtype, bool]:
     low = run.dtype == "bfloat16" or (run.dtype == "auto" and cuda)
     if run.threads:
         torch.set_num_threads(run.threads)
-    if cuda:
-        torch.backends.cuda.matmul.allow_tf32 = True
-        if run.deterministic:
-            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(run.deterministic)
+    if run.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
     compiled = run.compile == "yes" or (run.compile == "auto" and cuda)
     return device, torch.bfloat16 if low else torch.float32, compiled
 

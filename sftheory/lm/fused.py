@@ -48,7 +48,7 @@ class RMSNorm(torch.autograd.Function):
 
 
 class NormedTurned(torch.autograd.Function):
-    """qkv (B, T, 3, H, w) to q and k, normed and turned, and v, each (B, H, T, w)."""
+    """qkv (B, T, 3, H, w) to q and k, normed and turned, and v, each (B, T, H, w)."""
 
     @staticmethod
     def forward(
@@ -56,11 +56,11 @@ class NormedTurned(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         qkv = qkv.contiguous()
         B, T, _, H, w = qkv.shape
-        q, k, v = (qkv.new_empty(B, H, T, w) for _ in range(3))
+        q, k, v = (qkv.new_empty(B, T, H, w) for _ in range(3))
         scale = qkv.new_empty(B * T, 2, H)
         x = qkv.detach().view(B * T, 3, H, w).numpy()
         given: tuple[Any, ...] = (x, cos.numpy(), sin.numpy(), np.float32(eps))
-        made = (q.numpy(), k.numpy(), v.numpy(), scale.numpy())
+        made = (*(part.view(B * T, H, w).numpy() for part in (q, k, v)), scale.numpy())
         kernels.shared(lambda _, a, b: kernels.turn_rows(*given, *made, a, b), B * T, x.size)
         ctx.save_for_backward(qkv, cos, sin, scale)
         return q, k, v
@@ -72,7 +72,7 @@ class NormedTurned(torch.autograd.Function):
         B, T, _, H, w = qkv.shape
         out = torch.empty_like(qkv)
         x, o = (part.detach().view(B * T, 3, H, w).numpy() for part in (qkv, out))
-        given: list[Any] = [grad.contiguous().numpy() for grad in grads]
+        given: list[Any] = [g.contiguous().view(B * T, H, w).numpy() for g in grads]
         given += [x, cos.numpy(), sin.numpy(), scale.numpy(), o]
         kernels.shared(lambda _, a, b: kernels.turn_back_rows(*given, a, b), B * T, x.size)
         return out, None, None, None

@@ -57,11 +57,11 @@ def norm_back_rows(dy, x, gain, scale, dx, dgain, first, last):
 
 @_compiled
 def turn_rows(qkv, cos, sin, eps, q, k, v, scale, first, last):
-    """Rows of q, k, v (B, heads, T, w), from qkv (B T, 3, heads, w)."""
-    heads, T, w = q.shape[1], q.shape[2], q.shape[3]
-    half = w // 2
+    """Rows of q, k, v (rows, heads, w), from qkv (rows, 3, heads, w); row i is of time i mod T."""
+    heads, w = qkv.shape[2], qkv.shape[3]
+    T, half = cos.shape[0], w // 2
     for i in range(first, last):
-        n, t = i // T, i % T
+        t = i % T
         for h in range(heads):
             for part in range(2):
                 out = q if part == 0 else k
@@ -72,25 +72,25 @@ def turn_rows(qkv, cos, sin, eps, q, k, v, scale, first, last):
                 scale[i, part, h] = r
                 for j in range(half):
                     a, b = r * qkv[i, part, h, j], r * qkv[i, part, h, half + j]
-                    out[n, h, t, j] = a * cos[t, j] - b * sin[t, j]
-                    out[n, h, t, half + j] = b * cos[t, j] + a * sin[t, j]
+                    out[i, h, j] = a * cos[t, j] - b * sin[t, j]
+                    out[i, h, half + j] = b * cos[t, j] + a * sin[t, j]
             for j in range(w):
-                v[n, h, t, j] = qkv[i, 2, h, j]
+                v[i, h, j] = qkv[i, 2, h, j]
 
 
 @_compiled
 def turn_back_rows(dq, dk, dv, qkv, cos, sin, scale, out, first, last):
     """Rows of the gradient of qkv."""
-    heads, T, w = dq.shape[1], dq.shape[2], dq.shape[3]
-    half = w // 2
+    heads, w = qkv.shape[2], qkv.shape[3]
+    T, half = cos.shape[0], w // 2
     for i in range(first, last):
-        n, t = i // T, i % T
+        t = i % T
         for h in range(heads):
             for part in range(2):
                 given = dq if part == 0 else dk
                 r, total = scale[i, part, h], np.float32(0)
                 for j in range(half):
-                    a, b = given[n, h, t, j], given[n, h, t, half + j]
+                    a, b = given[i, h, j], given[i, h, half + j]
                     da, db = a * cos[t, j] + b * sin[t, j], b * cos[t, j] - a * sin[t, j]
                     out[i, part, h, j], out[i, part, h, half + j] = da, db
                     total += da * qkv[i, part, h, j] + db * qkv[i, part, h, half + j]
@@ -98,7 +98,7 @@ def turn_back_rows(dq, dk, dv, qkv, cos, sin, scale, out, first, last):
                 for j in range(w):
                     out[i, part, h, j] = r * out[i, part, h, j] - m * qkv[i, part, h, j]
             for j in range(w):
-                out[i, 2, h, j] = dv[n, h, t, j]
+                out[i, 2, h, j] = dv[i, h, j]
 
 
 @_compiled

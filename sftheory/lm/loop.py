@@ -33,7 +33,7 @@ class Loop:
         self.folder, self.session, self.config = folder, session, session.config
         self.calendar = Calendar(self.config.run, session.first)
         self.progress = progress
-        self._probe: Any = None
+        self._probe = attached(session, folder)
         # on an accelerator to look at a loss is to wait for it, so it is looked at in `_log`
         self._looks = session.device.type == "cpu" or self.config.run.nonfinite == "skip"
 
@@ -44,7 +44,6 @@ class Loop:
             FloatingPointError: a loss is not finite, and the policy is "raise".
         """
         session = self.session
-        self._probe = attached(session, self.folder)
         if not resumed:
             self._evaluate()
             if self.config.start.run:  # so that a branch does not need its trunk again

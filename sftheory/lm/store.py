@@ -93,6 +93,7 @@ class RunFolder:
         Raises:
             InputError: another process holds it, its config was changed, or it cannot be written.
         """
+        made = not self.path.parent.exists()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock = (self.path / "lock").open("w")
@@ -113,7 +114,13 @@ class RunFolder:
                 for old in self.path.iterdir():
                     if old.name != "lock":
                         shutil.rmtree(old) if old.is_dir() else old.unlink()
-            yield
+            try:
+                yield
+            finally:
+                if [p.name for p in self.path.iterdir()] == ["lock"]:  # nothing was begun
+                    shutil.rmtree(self.path)
+                    if made:
+                        self.path.parent.rmdir()
 
     def begin(self, tokens_sha256: str) -> None:
         """Writes config and environment, or checks them where the run goes on.

@@ -56,27 +56,26 @@ def train(
     folder = RunFolder(folder_of(out, config), config)
     if resume and outcome_of(folder.path):
         return load(folder.path)
+    session = Session(config, prepare(config.data))
     with folder.opened(resume):
         if not outcome_of(folder.path):  # another process may have finished it meanwhile
-            _work(folder, shown=progress)
+            _work(folder, session, shown=progress)
     return load(folder.path)
 
 
-def _work(folder: RunFolder, *, shown: bool) -> None:
-    config = folder.config
-    tokens = prepare(config.data)
-    session = Session(config, tokens)
-    folder.begin(tokens.sha256)
-    progress = Progress(session, folder.path, shown=shown)
+def _work(folder: RunFolder, session: Session, *, shown: bool) -> None:
     found = checkpoints.latest(folder.checkpoints)
     if found is None:
         begin(session, folder.path.parent)
     else:
-        step, state, complaints = found
-        for complaint in complaints:
-            progress.say(f"{complaint} Going on from step {step}.")
-        checkpoints.set_aside(folder.checkpoints, after=step)
-        session.load(state)
+        session.load(found[1])
+    progress = Progress(session, folder.path, shown=shown)
+    loop = Loop(folder, session, progress)
+    folder.begin(session.tokens.sha256)
+    if found is not None:
+        for complaint in found[2]:
+            progress.say(f"{complaint} Going on from step {found[0]}.")
+        checkpoints.set_aside(folder.checkpoints, after=found[0])
     folder.forget_after(-1 if found is None else session.step)
     with progress, Signals() as signals:
-        Loop(folder, session, progress).run(signals, resumed=found is not None)
+        loop.run(signals, resumed=found is not None)

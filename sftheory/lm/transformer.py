@@ -69,12 +69,12 @@ class Attention(nn.Module):
     def forward(self, h: Tensor, turn: tuple[Tensor, Tensor] | None) -> Tensor:
         B, T, d = h.shape
         qkv = self.qkv(h).view(B, T, 3, self._heads, d // self._heads)
-        q, k, v = self._prepared(qkv, turn)
+        q, k, v = (a.transpose(1, 2) for a in self._prepared(qkv, turn))
         mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
         return self.out(mixed.transpose(1, 2).reshape(B, T, d))
 
     def _prepared(self, qkv: Tensor, turn: tuple[Tensor, Tensor] | None) -> Any:
-        """Queries, keys and values (B, H, T, w), normed and turned."""
+        """Queries, keys and values (B, T, H, w), normed and turned."""
         if turn is not None and self._qk_norm and fused.usable(qkv):
             return fused.NormedTurned.apply(qkv, *turn, EPS)
         q, k, v = qkv.unbind(2)
@@ -82,7 +82,7 @@ class Attention(nn.Module):
             q, k = (functional.rms_norm(a, a.shape[-1:], None, EPS) for a in (q, k))
         if turn is not None:
             q, k = rotated(q, *turn), rotated(k, *turn)
-        return tuple(a.transpose(1, 2) for a in (q, k, v))
+        return q, k, v
 
 
 class MLP(nn.Module):
@@ -199,8 +199,8 @@ class Transformer(nn.Module):
 
 
 def hidden_width(shape: Shape) -> int:
-    """4d, or 8d/3 rounded up to a multiple of 16, so that both MLPs have as many weights."""
-    return 4 * shape.width if shape.mlp == "gelu" else -(-8 * shape.width // 48) * 16
+    """4d, or 8d/3 rounded to a multiple of 16, so that both MLPs have as many weights."""
+    return 4 * shape.width if shape.mlp == "gelu" else max(1, round(shape.width / 6)) * 16
 
 
 def rotation(context: int, width: int) -> tuple[Tensor, Tensor]:

@@ -154,18 +154,13 @@ def _summed(
     from sftheory.optim import one_pass_sums as summing
 
     measured = all(start is not None for start in starts)
-    table = np.array(
-        [
-            # what is missing is never read, but every column is an address
-            [
-                *((row.get(k, row["g"]) if k else start).data_ptr() for k in columns),
-                row["y"].numel(),
-            ]
-            for row, start in zip(rows, starts, strict=True)
-            for columns in [("y", "z", "g", "v", "m", "" if measured else "g")]
-        ],
-        dtype=np.int64,
-    )
+    lines = []
+    for row, start in zip(rows, starts, strict=True):
+        # what is missing is never read, but every column is an address
+        held = [row.get(k, row["g"]) for k in ("y", "z", "g", "v", "m")]
+        held.append(row["g"] if start is None else start)
+        lines.append([*(t.data_ptr() for t in held), row["y"].numel()])
+    table = np.array(lines, dtype=np.int64)
     padded = [0.0] * (9 - len(numbers)) + numbers
     recover = [1 - 1 / move.built_with, 1 - 1 / move.beta, 0.0]
     padded = [like(float(number)) for number in (*padded, *recover)]

@@ -24,27 +24,25 @@ loose: Any = {"reassoc", "nsz", "contract"}  # sums may be taken in any order; N
 @numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=loose)
 def _norms(y, z, y1, z1, g, k, k1, zero, out):
     """Of y, z, x and g before the step, and of what the step changed."""
-    yy = yd = dd = zz = ze = ee = gg = gd = gb = bb = zero
+    yy = yd = dd = zz = ze = ee = xx = xf = ff = gg = gd = gb = bb = zero
     for i in range(y.size):
         yi, zi, gi = y[i], z[i], g[i]
         d, e, back = y1[i] - yi, z1[i] - zi, zi - yi
+        x = yi + k * back
+        f = d + k1 * (e - d) + (k1 - k) * back  # of the next x, where another beta made y
         yy += yi * yi
         yd += yi * d
         dd += d * d
         zz += zi * zi
         ze += zi * e
         ee += e * e
+        xx += x * x
+        xf += x * f
+        ff += f * f
         gg += gi * gi
         gd += gi * d
         gb += gi * back
         bb += back * back
-    xx = xf = ff = zero
-    for i in range(y.size):
-        x = y[i] + k * (z[i] - y[i])
-        f = y1[i] + k1 * (z1[i] - y1[i]) - x
-        xx += x * x
-        xf += x * f
-        ff += f * f
     for j, value in enumerate((yy, yd, dd, zz, ze, ee, xx, xf, ff, gg, gd, gb)):
         out[j] += value
     out[12] += (1 - k) * (1 - k) * bb

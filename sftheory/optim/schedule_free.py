@@ -7,13 +7,11 @@ from typing import Any
 import torch
 
 from sftheory.core.errors import InputError, real
-from sftheory.optim import arithmetic, averaging
+from sftheory.optim import arithmetic, averaging, nested
 from sftheory.optim.averaging import Weights
 from sftheory.optim.family import LOW, Family
 from sftheory.optim.family import rate as learning_rate
 from sftheory.optim.gradients import Gradients
-
-BASE = "base."  # before the names of the base optimizer's state in a state_dict
 
 
 class ScheduleFree(Family):
@@ -211,11 +209,7 @@ class ScheduleFree(Family):
     def state_dict(self) -> dict[str, Any]:
         """As in torch; the base optimizer's entries of a parameter have names "base.…"."""
         saved, its = super().state_dict(), self.base_optimizer.state_dict()["state"]
-        state = dict(saved["state"])
-        for index, entries in its.items():
-            named = {f"{BASE}{key}": value for key, value in entries.items()}
-            state[index] = {**state.get(index, {}), **named}
-        return {**saved, "state": state}
+        return {**saved, "state": nested.merged(saved["state"], its)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """As in torch, for this optimizer and its base."""
@@ -226,11 +220,7 @@ class ScheduleFree(Family):
                     f"This state was saved around {group.get('base', 'no base optimizer')!r} and "
                     f"not around {type(base).__name__!r}; wrap the same optimizer."
                 )
-        mine: dict[Any, Any] = {}
-        its: dict[Any, Any] = {}
-        for index, entries in state_dict["state"].items():
-            mine[index] = {k: v for k, v in entries.items() if not k.startswith(BASE)}
-            its[index] = {k.removeprefix(BASE): v for k, v in entries.items() if k.startswith(BASE)}
+        mine, its = nested.split(state_dict["state"])
         super().load_state_dict({**state_dict, "state": mine})
         wide = [
             (p, p.data)

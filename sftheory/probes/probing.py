@@ -197,7 +197,7 @@ class Probe:
         if self._backwards == 0:
             shared = getattr(self._model, "require_backward_grad_sync", True)
             self._first_batch = 1 if shared else torch.distributed.get_world_size()
-        self._plan.products.backward_ended(first=self._backwards == 0)
+        self._plan.products.backward_ended(first=self._backwards == 0, inside=self._inside)
         self._backwards += 1
 
     @torch.no_grad()

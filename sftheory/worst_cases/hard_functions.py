@@ -20,7 +20,7 @@ from sftheory.problems.base import Problem
 from sftheory.worst_cases.recursion import worst_parameters
 
 Array = NDArray[np.float64]
-TIE = 1e-15  # of D G: pieces closer to the maximum than this count as tied
+TIE = 1e-15  # of D G: pieces further from the maximum than this never count as tied
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +37,8 @@ class MaxOfLinear(Problem):
         gap: piece j is lowered by j times this; see `separated`.
         floor: (m,), the values of f above which piece j is returned; None is -inf.
 
-    The oracle returns the piece of lowest index within 1e-15 D G of the maximum: at x_i that is
-    g_i, and any of the tied ones is a subgradient. With a gap it returns the maximum's.
+    The oracle returns the piece of lowest index within rounding, and 1e-15 D G, of the maximum: at
+    x_i that is g_i, and any of the tied ones is a subgradient. With a gap it returns the maximum's.
     """
 
     p: float

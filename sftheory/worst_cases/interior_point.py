@@ -24,6 +24,8 @@ ACCURACY = 1e-9  # of 1 + |value|: the duality gap at which it stops
 BLOCK = 96  # columns that are factorised at a time
 STALLED = 1e-6  # the same at which it says that it has failed
 ITERATIONS = 80
+NEARLY = 1e-7  # the gap from which on a ridge would cost X more than it gains u
+RIDGES = (1e-15, 1e-13, 1e-11, 1e-9)
 BACK = 0.90  # of the way to the boundary
 
 
@@ -105,7 +107,8 @@ def minimise(program: Program, accuracy: float = ACCURACY) -> Found:
         try:
             Z = linalg.cho_solve(linalg.cho_factor(S), np.eye(n))
             Z = (Z + Z.T) / 2
-            solve = _solver(program.scaled(X, Z), v / u, B)
+            ridges = RIDGES if gap > NEARLY else RIDGES[:1]
+            solve = _solver(program.scaled(X, Z), v / u, B, ridges)
 
             def step(sigma: float, bent: Any, curved: Any) -> tuple[Array, ...]:
                 T = sigma * mu * Z - X - _symmetric(X @ lacking @ Z) - bent  # noqa: B023
@@ -131,15 +134,13 @@ def minimise(program: Program, accuracy: float = ACCURACY) -> Found:
     return Found(u=u, y=y, X=X, gap=float(gap))
 
 
-def _solver(H: Array, ratio: Array, B: Array) -> Any:
+def _solver(H: Array, ratio: Array, B: Array, ridges: tuple[float, ...]) -> Any:
     """Solves (H + diag(ratio)) du - B'dy = r, B du = s, by one factor in units of its diagonal."""
     H[np.diag_indices(len(H))] += ratio
     unit = 1 / np.sqrt(np.diag(H))
     H *= unit
     H *= unit[:, None]
-    H[np.diag_indices(len(H))] += 1e-15
-    L, E = _factor(H, B * unit)
-    small = linalg.cho_factor(E @ E.T)
+    L, E, small = _regularised(H, B * unit, ridges)
 
     def solve(r: Array, s: Array) -> tuple[Array, Array]:
         halfway = linalg.solve_triangular(L, unit * r, lower=True, check_finite=False)
@@ -150,6 +151,20 @@ def _solver(H: Array, ratio: Array, B: Array) -> Any:
         ), dy
 
     return solve
+
+
+def _regularised(H: Array, B: Array, ridges: tuple[float, ...]) -> tuple[Array, Array, Any]:
+    """Factors of H + ridge I for the first ridge that makes it positive definite, and of B H^-1 B'.
+
+    A proximal term: λ is not unique where there are more pairs than entries of S.
+    """
+    for ridge in ridges:
+        try:
+            L, E = _factor(H + ridge * np.eye(len(H)), B)
+            return L, E, linalg.cho_factor(E @ E.T)
+        except linalg.LinAlgError:
+            continue
+    raise linalg.LinAlgError("No ridge makes the matrix positive definite.")
 
 
 def _factor(H: Array, B: Array) -> tuple[Array, Array]:

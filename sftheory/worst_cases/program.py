@@ -47,6 +47,8 @@ def decide(
     if len(points) > sdp.LIMIT + 1:
         raise _too_long(len(points), h, D, norms)
     G = float(norms.max()) if norms is not None else float(L or 1.0) * D
+    if norms is not None and mu * D > G:  # a strong gradient at x_1: mu |x_1 - x_*| <= |g_1| <= G
+        D = G / mu
     of_points = None
     if norms is not None:  # one norm, if there are reported points of their own
         of_points = norms[asked] if len(every) == len(norms) else np.full(len(points), G)
@@ -70,7 +72,7 @@ def decide(
             break
     proof = min(proofs, key=lambda proof: proof.upper)
     upper = proof.upper * D * G
-    closed = upper - lower <= ACCURACY * D * G
+    closed = _closed(lower, upper, D * G)
     if not closed:
         for candidate in _simple(h, D, norms, L, mu):
             reached = attained(tableau, candidate, criterion, norms)
@@ -116,7 +118,7 @@ def proved(
         exact.lower(tableau, short, offsets, function.x1, D, norms),
         exact.upper(tableau, pairs, diagonal, D, norms),
     )
-    closed = upper - lower <= ACCURACY * D * float(norms.max())
+    closed = _closed(lower, upper, D * float(norms.max()))
     value = min(max(found.value, lower), upper)
     certified = "rational" if closed else "none"
     return replace(found, value=value, lower=lower, upper=upper, certified=certified)
@@ -136,6 +138,12 @@ def _simple(
     worst = MaxOfLinear.of_steps(np.ascontiguousarray(h[h > 0]), D=D, G=least)
     slope = min(least, D / (2 * total)) if total > 0 else least
     return [worst.separated(), MaxOfLinear.of_steps(np.empty(0), D=D, G=slope)]
+
+
+def _closed(lower: float, upper: float, scale: float) -> bool:
+    """Whether the ends meet, to the accuracy of the scale or, if it is larger, of the value."""
+    small = min(ACCURACY * scale, 1e-3 * upper)  # a value far below the scale has digits as well
+    return np.isfinite(upper) and upper - lower <= max(small, ACCURACY * upper)
 
 
 def attained(

@@ -31,8 +31,8 @@ from sftheory.worst_cases.points import Points
 
 Array = NDArray[np.float64]
 LIMIT = 75  # points but one; beyond, the program takes minutes
-ROUNDS = 10  # of pairs that are added
-BROKEN = 1e-8  # by how much an inequality must be broken to be added
+ROUNDS = 5  # of pairs that are added
+BROKEN = 1e-8  # by how much an inequality must be broken to be added; below apart
 SOLVED = "Solved"
 
 

@@ -63,7 +63,8 @@ class Saddle:
         """A function that attains `lower`.
 
         Where A_k = G_k² and c_k > 0, piece k has no direction of its own and ties at x_{k+1} too:
-        it may be returned only above the mean of f(x_k) and f(x_{k+1}).
+        it may be returned only above the mean of f(x_k) and f(x_{k+1}). Where norms range over
+        six decades or more, rounding may hide a tie, and less than `lower` is attained.
         """
         G0 = float(G.max())
         rho2 = G[:-1] ** 2 - self.A[:-1]

@@ -189,6 +189,12 @@ def test_bad_curves_raise_one_sentence(step, loss, sentence):
         fit(Curve(step, loss))
 
 
+@pytest.mark.parametrize("call", [lambda c: fit(c, "tissue"), lambda c: fit_many([c], "tissue")])
+def test_a_law_that_needs_the_rate_says_who_fits_it(call):
+    with pytest.raises(InputError, match="fit_schedules"):
+        call(Curve(STEPS, noisy()))
+
+
 def test_a_curve_is_no_list():
     with pytest.raises(InputError, match="needs a Curve"):
         fit([1, 2, 3])  # pyright: ignore[reportArgumentType]

@@ -3,7 +3,7 @@ import pytest
 from noisy_curves import STEPS, noisy, visible
 
 from sftheory.fits import Curve, fit
-from sftheory.fits.identifiability import identifiability
+from sftheory.fits.identified import identifiability
 from sftheory.fits.laws import LAWS
 from sftheory.fits.solution import solutions
 

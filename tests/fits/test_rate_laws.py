@@ -195,6 +195,18 @@ def test_a_schedule_that_was_not_fitted_is_foretold():
     assert [one.points for one in found.held_out] == [len(run) for run in found.curves]
 
 
+def test_spikes_move_a_robust_joint_fit_little():
+    runs = [curve("tissue", kind, seed=i) for i, kind in enumerate(("constant", "linear", "drop"))]
+    loss = runs[1].loss.copy()
+    loss[[5, 20, 31]] += [0.5, 0.3, 0.8]
+    spiked = [runs[0], Curve(runs[1].step, loss, runs[1].lr), runs[2]]
+    clean, naive = fit_schedules(runs), fit_schedules(spiked)
+    held = fit_schedules(spiked, robust=True)
+    moved, left = (abs(f.parameters["L0"] - clean.parameters["L0"]) for f in (naive, held))
+    assert left < 0.1 * moved
+    assert held.solution.noise.sigma < 0.1 * naive.solution.noise.sigma
+
+
 def test_a_constant_rate_leaves_the_kernel_open_and_says_so():
     kinds = ("constant", "linear")
     both = fit_schedules(

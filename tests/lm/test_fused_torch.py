@@ -15,7 +15,7 @@ def plain_norm(h, gain):
 def plain_turn(qkv, cos, sin):
     q, k, v = qkv.unbind(2)
     q, k = (functional.rms_norm(a, a.shape[-1:], None, EPS) for a in (q, k))
-    return tuple(a.transpose(1, 2) for a in (rotated(q, cos, sin), rotated(k, cos, sin), v))
+    return rotated(q, cos, sin), rotated(k, cos, sin), v
 
 
 def plain_swiglu(both):

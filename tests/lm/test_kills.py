@@ -52,7 +52,8 @@ def test_twenty_kills_at_random_moments_end_hash_equal(tmp_path):
     dice, killed, reached = random.Random(0), 0, 0
     while killed < KILLS:
         process = begun(path, out)
-        process.stdout.readline()
+        with process.stdout as words:
+            assert words.readline() == b"ready\n"
         before = set(checkpoints.steps(folder))
         limit = time.monotonic() + 60
         while process.poll() is None and time.monotonic() < limit:

@@ -282,6 +282,10 @@ def test_a_sweep_from_the_command_line(sweep_file, tmp_path, capsys):
     [
         (["train", "none.toml"], "Cannot read the config none.toml"),
         (["train", "{c}", "--set", "run.setps=3"], "did you mean 'run.steps'"),
+        (["train", "{c}", "--set", "optimizer.betaz=3"], "did you mean 'betas'"),
+        (["train", "{c}", "--set", "schedule.name=cosin"], "did you mean 'cosine'"),
+        (["train", "{c}", "--set", "averages.names=['mean']"], "There is no average 'mean'"),
+        (["train", "{c}", "--set", "run.probe=['nrm']", "--set", "run.probe_every=1"], "metric"),
         (["train", "{c}", "--at", "3"], "give --from too"),
         (["train", "{c}", "--from", "abc"], "is no run"),
         (["sweep", "{c}", "--cluster", "cloud"], "There is no cluster 'cloud'"),

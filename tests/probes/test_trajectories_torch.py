@@ -22,6 +22,9 @@ OPTIMIZERS = {
     "schedule-free sgd": lambda p: ScheduleFreeSGD(p, lr=0.3, momentum=0.9),
     "polyak": lambda p: ScheduleFreeSGD(p, lr=0.3, momentum=0.0),
     "schedule-free adamw": lambda p: ScheduleFreeAdamW(p, lr=0.02, weight_decay=0.1),
+    "sgd, one pass": lambda p: ScheduleFreeSGD(p, lr=0.3, compile=True),
+    "adamw, one pass": lambda p: ScheduleFreeAdamW(p, lr=0.02, weight_decay=0.1, compile=True),
+    "momentum, one pass": lambda p: ScheduleFreeAdamW(p, lr=0.02, inner_momentum=0.5, compile=True),
 }
 
 

@@ -1,0 +1,143 @@
+"""Inner products that the step itself takes along are those that are taken around it."""
+
+import numpy as np
+import pytest
+import torch
+from networks import batch, loss_of, network, table
+
+from sftheory.optim import GPAAdamW, ScheduleFreeAdamW, ScheduleFreePlus, ScheduleFreeSGD
+from sftheory.probes import probe
+
+OPTIMIZERS = {
+    "sgd": lambda p, **k: ScheduleFreeSGD(p, lr=0.3, momentum=0.8, **k),
+    "primal": lambda p, **k: ScheduleFreeSGD(p, lr=0.3, momentum=1.0, **k),
+    "adamw": lambda p, **k: ScheduleFreeAdamW(p, lr=0.02, weight_decay=0.1, warmup_steps=3, **k),
+    "momentum": lambda p, **k: ScheduleFreeAdamW(p, lr=0.02, inner_momentum=0.5, **k),
+    "gpa": lambda p, **k: GPAAdamW(p, lr=0.02, **k),
+    "plus": lambda p, **k: ScheduleFreePlus(p, sf_beta1_anneal_steps=4, **k),
+}
+
+
+def rows(make, change=None, *, summed, dtype=torch.float64, steps=5, net=network, every=1):
+    """The log of a short run, with the step's own sums or without, and the end of the run."""
+    model = net(dtype)
+    optimizer = make(model.parameters(), compile=True)
+    if not summed:
+        optimizer.tallies = ()
+    with probe(optimizer, model, every=every) as log:
+        products = log._plan.products
+        assert (products._tally is not None) == summed
+        for t in range(steps):
+            optimizer.zero_grad()
+            loss = loss_of(model, batch(t, dtype=dtype))
+            loss.backward()
+            if change is not None:
+                change(model, t)
+            if isinstance(optimizer, ScheduleFreePlus):
+                optimizer.step(loss=loss)
+            else:
+                optimizer.step()
+            assert optimizer.tally is None
+    return table(log), [p.detach().clone() for p in model.parameters()]
+
+
+def expect_equal(found, expected, rel):
+    assert found.keys() == expected.keys()
+    for key, value in expected.items():
+        close = value if value is None else pytest.approx(value, rel=rel, abs=1e-12)
+        assert found[key] == close, key
+
+
+@pytest.mark.parametrize("every", [1, 2])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_sums_of_the_step_are_those_around_it(name, every):
+    found, end = rows(OPTIMIZERS[name], summed=True, every=every)
+    expected, other = rows(OPTIMIZERS[name], summed=False, every=every)
+    expect_equal(found, expected, 1e-9)  # float64 sums in another order; small updates cancel
+    assert all(torch.equal(p, q) for p, q in zip(end, other, strict=True))
+
+
+def clip(model, t):
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 0.1)
+
+
+def forget_one(model, t):
+    if t in (0, 1, 3):
+        next(model.parameters()).grad = None
+
+
+def forget_all(model, t):
+    if t == 2:
+        model.zero_grad()
+
+
+@pytest.mark.parametrize("change", [clip, forget_one, forget_all])
+def test_clipped_and_missing_gradients_are_seen_as_they_are(change):
+    found, _ = rows(OPTIMIZERS["adamw"], change, summed=True)
+    expected, _ = rows(OPTIMIZERS["adamw"], change, summed=False)
+    true = {"grad_norm", "grad_ratio", "grad_ratio.x", "lr_times_g2"}
+    if change is not clip:  # then a gradient that goes between backward() and step() is missed once
+        lost = [key for key, value in expected.items() if value is not None and found[key] is None]
+        assert {metric for _, _, metric in lost} <= true and len({t for t, *_ in lost}) <= 1
+        expected.update(dict.fromkeys(lost))
+    expect_equal(found, expected, 1e-9)
+
+
+def test_a_gradient_that_is_changed_for_the_first_time_is_missed_once_and_never_wrong():
+    def spike(model, t):
+        if t in (3, 5):
+            clip(model, t)
+
+    found, _ = rows(OPTIMIZERS["adamw"], spike, summed=True, steps=6)
+    expected, _ = rows(OPTIMIZERS["adamw"], spike, summed=False, steps=6)
+    norms = [found[t, "", "grad_norm"] for t in range(6)]
+    assert [norm is None for norm in norms] == [False, False, False, True, False, False]
+    known = {key: value for key, value in expected.items() if found[key] is not None}
+    expect_equal({key: found[key] for key in known}, known, 1e-9)
+
+
+def wide(dtype):
+    torch.manual_seed(0)
+    return torch.nn.Sequential(
+        torch.nn.Linear(5, 40_000), torch.nn.Tanh(), torch.nn.Linear(40_000, 4)
+    ).to(dtype)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_large_tensors_are_summed_over_blocks_and_threads(threads):
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        found, _ = rows(OPTIMIZERS["adamw"], summed=True, dtype=torch.float32, net=wide, steps=3)
+        expected, _ = rows(
+            OPTIMIZERS["adamw"], summed=False, dtype=torch.float32, net=wide, steps=3
+        )
+    finally:
+        torch.set_num_threads(before)
+    for metric in ("weight_norm", "update_norm.x", "distance.z", "grad_norm", "angle", "z_minus_x"):
+        for module in ("", "0", "2"):
+            ours, theirs = ([r[t, module, metric] for t in range(3)] for r in (found, expected))
+            np.testing.assert_allclose(ours, theirs, rtol=2e-4, atol=1e-6)  # float32 differences
+
+
+def test_a_metric_that_the_step_cannot_sum_is_taken_around_it():
+    model = network()
+    optimizer = ScheduleFreeSGD(model.parameters(), compile=True)
+    with probe(optimizer, model, metrics=["cosine.x"]) as log:
+        assert log._plan.products._tally is None
+
+
+def test_a_step_that_raises_leaves_nothing_behind():
+    model = network()
+    optimizer = ScheduleFreeAdamW(model.parameters(), nonfinite="raise", compile=True)
+    with probe(optimizer, model) as log:
+        loss_of(model, batch(0)).backward()
+        next(model.parameters()).grad[0] = torch.nan
+        with pytest.raises(FloatingPointError):
+            optimizer.step()
+        for t in range(2):
+            optimizer.zero_grad()
+            loss_of(model, batch(t)).backward()
+            optimizer.step()
+    assert optimizer.tally is None and log.step == 2
+    assert all(np.isfinite(table(log)[t, "", "update_norm"]) for t in range(2))
