@@ -18,7 +18,8 @@ def first_below(above: Callable[[Array], Array], first: float, last: float) -> f
 
     Args:
         above: of steps (k,), continuous but for jumps that are wider than a grid of equal ratios.
-        first, last: ends of the run; the grid has steps from 1e-6 to 1e4 of `last` after `first`.
+        first: where to start.
+        last: the end of the run; the grid goes from 1e-6 to 1e4 times this, after `first`.
 
     Example:
         >>> round(first_below(lambda t: 3 - np.sqrt(t), 1.0, 5.0), 9)
