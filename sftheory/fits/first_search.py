@@ -11,6 +11,7 @@ from sftheory.fits.centring import Centred
 from sftheory.fits.laws.base import Array, Law, Rows
 
 BLOCKS = 48
+TINY = 1e-300
 
 
 def start_of(law: Law, centred: Centred) -> Array:
@@ -43,7 +44,7 @@ def _by_one(law: Law, rows: Rows, y: Array, mass: Array) -> Array:
     columns = columns - (columns @ (mass / mass.sum()))[:, None]
     weighted = columns * mass
     size = np.einsum("pn,pn->p", weighted, columns)
-    return (weighted @ (y - y[:, :1]).T) ** 2 / size[:, None]
+    return (weighted @ (y - y[:, :1]).T) ** 2 / np.maximum(size, TINY)[:, None]
 
 
 def _blocks(centred: Centred, which: NDArray[np.int_]) -> tuple[Rows, Array, Array]:

@@ -25,6 +25,7 @@ from sftheory.fits.verdicts import REJECTED, verdicts
 LONG = 10_000  # points from which on a curve is binned
 BINS = 400
 LARGEST, ROUNDING = 1e100, 1e-12
+NARROW = 1e-9  # of the last step: a range of steps in which no law of decay bends
 SPIKE, SPIKES = 6.0, 0.002
 
 
@@ -113,6 +114,11 @@ def checked(curve: Curve, law: Law) -> Curve:
     if np.ptp(y) < ROUNDING * np.abs(y).max():
         raise InputError(
             f"The loss changes by {np.ptp(y):g} only, which is rounding; subtract an offset first."
+        )
+    if curve.step[-1] - curve.step[0] < NARROW * curve.step[-1]:
+        raise InputError(
+            f"The steps go from {curve.step[0]:.12g} to {curve.step[-1]:.12g}, a small part of "
+            f"themselves only; subtract an offset first."
         )
     if not law.axes or law.axes[0].name != "s":
         if curve.step[0] <= 0:
@@ -209,7 +215,8 @@ def _check(curves: tuple[Curve, ...], group: list[int], losses: Array, form: Law
     size = np.abs(losses).max(axis=1)
     clear = (losses[:, 1:] < losses[:, :-1]).any(axis=1) & (size <= LARGEST)
     clear &= np.ptp(losses, axis=1) >= ROUNDING * size
-    if losses.shape[1] < form.size + 3 or form.axes[0].name != "s":
+    narrow = any(np.ptp(curves[i].step[[0, -1]]) < NARROW * curves[i].step[-1] for i in group)
+    if narrow or losses.shape[1] < form.size + 3 or form.axes[0].name != "s":
         clear[:] = False
     for i in np.array(group)[~clear]:
         try:

@@ -206,7 +206,9 @@ def _step(point: _Point, damping: Array, low: Array, high: Array) -> Array:
         system = point.curvature / scale[:, :, None] / scale[:, None]
         system = system + damping[:, None, None] * np.eye(m)
         system = np.where(held[:, :, None] | held[:, None], np.eye(m), system)
-        step = np.linalg.solve(system, (-gradient / scale)[..., None])[..., 0] / scale
+        side = np.where(held, 0.0, -gradient / scale)
+        with np.errstate(over="ignore"):  # a column that hardly moves: the step is clipped
+            step = np.linalg.solve(system, side[..., None])[..., 0] / scale
     step[held] = 0.0
     return np.clip(step, -2.0, 2.0)  # in logarithms: no more than a factor of e^2 at once
 

@@ -118,11 +118,12 @@ class Muon(torch.optim.Optimizer):
         self._share()
 
     def _share(self) -> None:
-        """One list of groups and one state, so that schedules, probes and hooks see both."""
-        self.param_groups = [g for part in self._parts for g in part.param_groups]
-        self.state.clear()
-        for part in self._parts:
-            self.state.update(part.state)
+        """One list of groups and one state, so that schedules, probes and wrappers see both."""
+        first = len(self._parts[0].param_groups)
+        for part, groups in zip(
+            self._parts, (self.param_groups[:first], self.param_groups[first:]), strict=True
+        ):
+            part.param_groups, part.state = groups, self.state
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # pyright: ignore
@@ -133,18 +134,11 @@ class Muon(torch.optim.Optimizer):
                 loss = closure()
         for part in self._parts:
             part.step()
-            self.state.update(part.state)
         return loss
 
-    def state_dict(self) -> dict[str, Any]:
-        """The states of both; it has torch's keys, which hold one entry for each."""
-        parts = [part.state_dict() for part in self._parts]
-        return {"state": {}, "param_groups": [], "parts": parts}
-
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """What `state_dict` gave."""
-        for part, saved in zip(self._parts, state_dict["parts"], strict=True):
-            part.load_state_dict(saved)
+        """As in torch."""
+        super().load_state_dict(state_dict)
         self._share()
 
 

@@ -56,7 +56,7 @@ def read_sweep(path: str | Path, changes: list[str] | tuple[str, ...] = ()) -> l
         lists = {k: v if isinstance(v, list) else [v] for k, v in _dotted(block).items()}
         for values in itertools.product(*lists.values()):
             settings = dict(zip(lists, values, strict=True))
-            config = base.replaced(settings).replaced(changed)
+            config = _stopping(base.replaced(settings).replaced(changed))
             cases.setdefault(config.id, Case(config, settings))
     found = list(cases.values())
     if not changed:
@@ -94,7 +94,7 @@ def sweep(
     if cluster not in CLUSTERS:
         raise nearest("cluster", cluster, CLUSTERS)
     count("jobs", jobs)
-    configs = [_stopping(case.config) for case in read_sweep(path, changes)]
+    configs = [case.config for case in read_sweep(path, changes)]
     left = [c for c in configs if not outcome_of(folder_of(out, c))]
     if cluster == "inline":
         for config in left:
@@ -111,6 +111,7 @@ def budget(cases: list[Case]) -> dict[str, float]:
 
 
 def _stopping(config: Config) -> Config:
+    """A loss that is not finite is a result of a sweep, not its end."""
     if config.run.nonfinite == "raise":
         return config.replaced({"run.nonfinite": "stop"})
     return config

@@ -99,9 +99,7 @@ class OneStep:
                 None if p.grad is None else local(p.grad, p).clone()
                 for p in self._layout.parameters
             ]
-        self._versions = [
-            None if p.grad is None else p.grad._version for p in self._layout.parameters
-        ]
+        self._versions = self._gradient_versions()
 
     def before(self) -> None:
         """The optimizer is about to move."""
@@ -111,7 +109,7 @@ class OneStep:
                 self._keep(i)
             self._fill("before", lambda i: self._before_vectors(i, self._kept))
             return
-        now = self._gradient_versions()
+        now = self._versions
         if (self._unread or self._seen or now) != now:
             self._alone, self._unread = False, None
         self._waits = self._alone and bool(self._unread or self._seen)
@@ -129,23 +127,22 @@ class OneStep:
             else:
                 copy.copy_(here)
         if self._tally is not None:
+            vectors = [self._gradient_vectors(i)]
             for stage in self._early_stages():
-                self._early[stage, i] = self._products(stage, self._gradient_vectors(i))
+                found = inner_products(self.pairs[stage], vectors, self._device, self._dtype)
+                self._early[stage, i] = found[:, 0]
 
     def _early_stages(self) -> list[str]:
         """What must be read before a parameter moves."""
         stages = ["before", "first", "backward"] if self._unread is not None else ["before"]
         return [stage for stage in stages if stage in self.pairs]
 
-    def _products(self, stage: str, vector: Callable[[str], Any]) -> Tensor:
-        return inner_products(self.pairs[stage], [vector], self._device, self._dtype)[:, 0]
-
     def after(self) -> None:
         """The optimizer has moved."""
         gradients = self._copies or [
             None if p.grad is None else local(p.grad, p) for p in self._layout.parameters
         ]
-        kept = [None if p.grad is None else p.grad._version for p in self._layout.parameters]
+        kept = self._gradient_versions()
         if self._copies is None and kept != self._versions:
             gradients = [None] * len(gradients)  # lost: copied from the next step on
         self._overwritten = kept != self._versions

@@ -2,6 +2,7 @@
 
 import json
 import math
+import signal
 
 import numpy as np
 import polars as pl
@@ -269,6 +270,25 @@ def test_train_and_its_branch_from_the_command_line(tmp_path, capsys):
     assert (same.id, same.state_hash) == (branch.id, branch.state_hash)
     assert main(["train", str(path), "--out", out]) == 0
     assert "nats/token" in capsys.readouterr().out
+
+
+def test_a_signal_ends_the_command_with_status_75(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "c.toml"
+    path.write_text(small(corpus(tmp_path)).to_toml())
+    real = Session.gradient
+
+    def signalled(self):
+        if self.step == 4:
+            signal.raise_signal(signal.SIGTERM)
+        return real(self)
+
+    words = ["train", str(path), "--out", str(tmp_path / "runs"), "--json"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "gradient", signalled)
+        assert main(words) == 75
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["status"], facts["step"]) == ("unfinished", 5)
+    assert main(words) == 0
 
 
 def test_a_sweep_from_the_command_line(sweep_file, tmp_path, capsys):
