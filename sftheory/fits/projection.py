@@ -199,7 +199,9 @@ def _step(point: _Point, damping: Array, low: Array, high: Array) -> Array:
     theta, gradient = point.theta, point.gradient
     m = theta.shape[1]
     held = ((theta <= low) & (gradient > 0)) | ((theta >= high) & (gradient < 0))
-    scale = np.sqrt(np.maximum(np.einsum("bmm->bm", point.curvature), 1e-300))
+    own = np.einsum("bmm->bm", point.curvature)
+    # a slope that the columns explain leaves rounding of either sign
+    scale = np.sqrt(np.maximum(own, 1e-30 * np.abs(own).max(axis=1, keepdims=True) + 1e-300))
     if m == 1:
         step = -gradient / (scale**2 * (1 + damping[:, None]))
     else:
