@@ -89,18 +89,21 @@ class Found:
 
 
 def minimise(program: Program, accuracy: float = ACCURACY) -> Found:
-    """Solve; what comes out is the last point whose matrices were positive definite."""
+    """Solve; u is the last one, X and y are those that keep best to their own inequalities."""
     q, B, t, n = program.cost, program.equations, program.target, program.size
     count = len(q)
     u, v, y = np.ones(count), np.ones(count), np.zeros(len(t))
     X, S = np.eye(n), np.eye(n)
-    gap = np.inf
+    gap, kept = np.inf, (np.inf, X, y)
     for _ in range(ITERATIONS):
         lacking = program.slack(u) - S
         short = t - B @ u
         over = q - B.T @ y - program.products(X) - v
         gap = (float(u @ v) + float((X * S).sum())) / (1 + abs(float(q @ u)))
         feasible = max(float(np.abs(lacking).max()), float(np.abs(short).max()))
+        merit = max(gap, 10 * float(np.abs(over).max()))
+        if merit <= kept[0]:
+            kept = merit, X, y
         if gap < accuracy and feasible < accuracy:
             break
         mu = (float(u @ v) + float((X * S).sum())) / (count + n)
@@ -131,7 +134,7 @@ def minimise(program: Program, accuracy: float = ACCURACY) -> Found:
             break
         u, S = u + b * du, S + b * dS
         X, v, y = X + a * dX, v + a * dv, y + a * dy
-    return Found(u=u, y=y, X=X, gap=float(gap))
+    return Found(u=u, y=kept[2], X=kept[1], gap=float(gap))
 
 
 def _solver(H: Array, ratio: Array, B: Array, ridges: tuple[float, ...]) -> Any:

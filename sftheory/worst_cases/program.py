@@ -19,7 +19,7 @@ from sftheory.worst_cases.zero_steps import points_asked, spread
 
 Array = NDArray[np.float64]
 ACCURACY = 1e-5  # of the scale: what upper - lower must come to, for the program to decide
-APART = 1e-7  # of the scale: by how much all inequalities are tightened where pieces must not tie
+APART = (0.0, 1e-7, 1e-6)  # of the scale: inequalities are tightened until pieces do not tie
 
 
 def decide(
@@ -59,7 +59,7 @@ def decide(
     )
     unit = Points(points.rows * (G / D), points.reported, points.best)
     lower, function, proofs = -np.inf, None, []
-    for apart in (0.0, APART) if L is None else (0.0,):
+    for apart in APART if L is None else APART[:1]:
         proofs.append(sdp.solve(unit, functions, apart=apart))
         upper = min(proof.upper for proof in proofs) * D * G
         for candidate in functions_of(proofs[-1], unit, functions, D=D, G=G):
