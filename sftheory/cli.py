@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import json
-import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -14,8 +12,17 @@ from typing import Any, NoReturn
 from sftheory.core.errors import InputError, nearest
 from sftheory.core.registry import Entry, Registry
 from sftheory.fit_commands import add_options, fit
-from sftheory.options import own_options, registries
-from sftheory.terminal import show_table, table_of
+from sftheory.options import (
+    add_constants,
+    add_method,
+    check_command,
+    not_understood,
+    own_options,
+    positive,
+    registries,
+    whole,
+)
+from sftheory.terminal import as_json, in_options, show_claims, show_table, table_of
 from sftheory.theory_commands import bound, design, worst_case
 from sftheory.train_commands import add_training_options, sweep, train
 
@@ -39,12 +46,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     words = list(sys.argv[1:] if argv is None else argv)
     try:
+        check_command(parser, words)
         known, words, given = own_options(parser, words)
-        options = parser.parse_args(words)
+        options, rest = parser.parse_known_args(words)
+        if rest:
+            raise not_understood(parser, words[0], rest[0])
         options.known, options.given = known, given
         return options.command(options)
     except InputError as error:
-        print(f"sftheory: {error}", file=sys.stderr)
+        print(f"sftheory: {in_options(str(error))}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of a pipe has gone, as with `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -90,59 +100,35 @@ def _parser() -> argparse.ArgumentParser:
     sub = command(reproduce, "Make figures with their data and claims, and the page of all.")
     sub.add_argument("ids", nargs="*", help="figure ids, such as F01; none makes all")
     sub.add_argument("--quick", action="store_true", help="fewer seeds where a figure is dear")
-    sub.add_argument("--jobs", type=_whole, default=os.cpu_count() or 1, help="processes")
+    sub.add_argument("--jobs", type=whole, default=os.cpu_count() or 1, help="processes")
     sub.add_argument("--out", default=None, help="the folder (default: paper_figures/out)")
     sub = command(bound, "What theory promises for a schedule and a method.")
     sub.add_argument("name", nargs="?", help="a bound; none takes all that cover the method")
-    _add_method(sub)
+    add_method(sub, "the best of each bound")
     sub = command(worst_case, "The exact worst case of a schedule and a method.")
     sub.add_argument("--certify", choices=["float", "rational"], default="float")
     sub.add_argument("--criterion", choices=["last", "best", "average"], default="last")
-    sub.add_argument("--L", type=float, default=None, help="smooth functions, instead of --G")
+    sub.add_argument("--L", type=positive, help="smooth functions, instead of --G")
     sub.add_argument("--mu", type=float, default=0.0, help="(0) strong convexity")
     sub.add_argument("--grad-norms", help="CSV of N+1 norms, instead of --G")
-    _add_method(sub)
+    add_method(
+        sub, "the best for the last iterate's exact value, whatever the criterion; 1/L with --L"
+    )
     sub = command(design, "The steps with the least exact worst case under constraints.")
-    sub.add_argument("--steps", type=_whole, default=400, help="(400) N, the gradient steps")
+    sub.add_argument("--steps", type=whole, default=400, help="(400) N, the gradient steps")
     sub.add_argument("--cap", help="largest step: a number, or a CSV with one for each step")
     sub.add_argument("--floor", help="smallest step, likewise")
     sub.add_argument("--monotone", action="store_true", help="steps do not increase")
     sub.add_argument("--prefix", help="CSV of the first steps, which are fixed")
     sub.add_argument("--grad-norms", help="CSV of N+1 norms, instead of --G")
-    sub.add_argument("--D", type=float, default=1.0, help="(1) distance to a minimiser")
-    sub.add_argument("--G", type=float, default=1.0, help="(1) bound on the subgradient norms")
+    add_constants(sub)
     sub.add_argument("--out", help="write the steps to this CSV file")
     sub = command(train, "Train a small transformer; the same command again goes on.")
-    add_training_options(sub, _whole)
+    add_training_options(sub, whole)
     sub = command(sweep, "Train every run of a TOML with lists; repeated, it does what is left.")
-    add_training_options(sub, _whole)
+    add_training_options(sub, whole)
     add_options(command(fit, "A law fitted to the loss curves of logs, and where they end."))
     return parser
-
-
-def _add_method(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--schedule", default="linear", help="(linear) with options, --cooldown 0.2")
-    sub.add_argument("--method", default="last_iterate", help="(last_iterate) with its options")
-    sub.add_argument("--steps", type=_whole, default=400, help="(400) N, the gradient steps")
-    sub.add_argument(
-        "--peak",
-        type=float,
-        default=None,
-        help="base step (default: the best of the bound, or of the exact value)",
-    )
-    sub.add_argument("--warmup", default=None, help="steps (20), or with a point a fraction (0.05)")
-    sub.add_argument("--D", type=float, default=1.0, help="(1) distance to a minimiser")
-    sub.add_argument("--G", type=float, default=1.0, help="(1) bound on the subgradient norms")
-
-
-def _whole(text: str) -> int:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not value.is_integer():
-        raise argparse.ArgumentTypeError(f"expected a whole number but found {text!r}")
-    return int(value)
 
 
 def _registry(kind: str) -> Registry:
@@ -158,7 +144,7 @@ def list_(options: argparse.Namespace) -> int:
     chosen = [_registry(options.kind)] if options.kind else list(registries().values())
     summaries = {f"{r.kind}s": r.summaries() for r in chosen}
     if options.json:
-        print(json.dumps(summaries, indent=1, ensure_ascii=False))
+        print(as_json(summaries))
         return 0
     table = table_of("kind", "name", "")
     for kind, entries in summaries.items():
@@ -174,7 +160,7 @@ def show(options: argparse.Namespace) -> int:
     entry = registry[options.name]
     facts = _describe(registry.kind, entry)
     if options.json:
-        print(json.dumps(facts, indent=1, ensure_ascii=False))
+        print(as_json(facts))
         return 0
     parameters = inspect.signature(entry.object).parameters.values()
     shown = ", ".join(
@@ -244,10 +230,10 @@ def reproduce(options: argparse.Namespace) -> int:
         manifests = make(options.ids, **kwargs)
         claims = [claim for manifest in manifests for claim in manifest["claims"]]
         figures = [{k: v for k, v in m.items() if k != "claims"} for m in manifests]
-        print(json.dumps({"claims": claims, "figures": figures}, indent=1, ensure_ascii=False))
+        print(as_json({"claims": claims, "figures": figures}))
     else:
         manifests = _with_progress(make, options.ids, kwargs)
-        _print_claims(manifests)
+        show_claims(manifests)
         for reason in filter(None, (missing(entry) for entry in FIGURES if not options.ids)):
             print(f"Left out: {reason}")
         print(f"Look at {os.path.join(out, 'index.html')}")
@@ -272,32 +258,6 @@ def _with_progress(make: Callable[..., Any], ids: list[str], kwargs: dict[str, A
     ) as bar:
         task = bar.add_task("figures", total=len(set(ids)) or len(FIGURES.names()), last="")
         return make(ids, **kwargs, progress=lambda m: bar.update(task, advance=1, last=m["figure"]))
-
-
-def _print_claims(manifests: list[dict[str, Any]]) -> None:
-    table = table_of("", "claim", "expected", "here", "outcome")
-    for manifest in manifests:
-        for i, claim in enumerate(manifest["claims"]):
-            sign = {"==": "=", "<=": "≤", ">=": "≥", "in": "in"}[claim["relation"]]
-            holds = claim["holds"] == (claim["known_failure"] is None)
-            outcome = "holds" if claim["holds"] else "fails"
-            mark = f"[{'green' if claim['holds'] else 'yellow' if holds else 'red'}]{outcome}"
-            mark += "" if claim["known_failure"] is None else ", recorded"
-            table.add_row(
-                manifest["figure"] if i == 0 else "",
-                claim["statement"],
-                f"{sign} {_short(claim['expected'])}",
-                _short(claim["computed"]),
-                mark,
-                end_section=i == len(manifest["claims"]) - 1,
-            )
-    show_table(table)
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(_short(v) for v in value)
-    return value if isinstance(value, str) else f"{value:.5g}"
 
 
 if __name__ == "__main__":

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import json
-import math
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sftheory.core.errors import InputError
-from sftheory.terminal import show_table, table_of
+from sftheory.terminal import as_json, in_options, plain, show_table, table_of
 
 if TYPE_CHECKING:
     from sftheory.fits.answer import Fit
 
 PICTURES = (".png", ".pdf", ".svg")
 LEVEL = 0.95
+LAWS_OF_STEPS = ("sqrt", "power", "power_from_zero", "hyperbolic")
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
     """The options of `sftheory fit`."""
     sub.add_argument("logs", nargs="+", metavar="LOG", help="a log, or a folder of event files")
-    sub.add_argument("--law", default="auto", help="(auto) sqrt, power, or another law by name")
+    sub.add_argument("--law", default="auto", help=f"(auto) {', '.join(LAWS_OF_STEPS)}")
     for name, what in (("x", "steps"), ("y", "losses"), ("lr", "rates")):
         sub.add_argument(f"--{name}", default=None, help=f"the column of {what}")
     sub.add_argument("--start", type=float, default=None, help="the first step to fit")
@@ -52,7 +51,7 @@ def fit(options: argparse.Namespace) -> int:
         _draw(found[0], options)
     if options.json:
         whole = facts[0] if len(facts) == 1 else {"fits": facts}
-        print(json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False))
+        print(as_json(whole))
     else:
         _show(facts)
         if options.plot:
@@ -64,8 +63,12 @@ def _fitted(log: str, options: argparse.Namespace) -> Fit:
     from sftheory.fits import LAWS, read
     from sftheory.fits import fit as fit_curve
 
-    if options.law != "auto":
-        _ = LAWS[options.law]  # a wrong name is said before a long log is read
+    # a wrong law is said before a long log is read
+    if options.law != "auto" and LAWS[options.law].make().needs_rate:
+        raise InputError(
+            f"The law {options.law!r} needs the schedule, which `sftheory fit` does not take; "
+            f"choose --law {', '.join(LAWS_OF_STEPS)}, or use fits.fit_schedules in Python."
+        )
     drop = "drop" if options.drop else "raise"
     curve = read(log, x=options.x, y=options.y, lr=options.lr, nonfinite=drop)
     try:
@@ -84,7 +87,7 @@ def _facts(log: str, found: Fit, options: argparse.Namespace) -> dict[str, Any]:
         when = [_answer("loss", y, found.steps_to(y) if known else None) for y in options.steps_to]
     except InputError as error:
         raise InputError(f"{log}: {error}") from None
-    return _plain(
+    return plain(
         {
             "log": log,
             "account": curve.meta["account"],
@@ -104,7 +107,7 @@ def _facts(log: str, found: Fit, options: argparse.Namespace) -> dict[str, Any]:
             "verdict": str(found.verdict),
             "verdicts": [str(verdict) for verdict in found.verdicts],
             "reasons": [verdict.reason for verdict in found.verdicts],
-            "notes": list(found.notes),
+            "notes": [in_options(note) for note in found.notes],
             "spread": found.spread if known else None,
             "backtest": [vars(row) for row in found.backtest] if known else None,
             "at": at,
@@ -116,17 +119,6 @@ def _facts(log: str, found: Fit, options: argparse.Namespace) -> dict[str, Any]:
 def _answer(what: str, asked: float, estimate: Any) -> dict[str, Any]:
     answer = dict.fromkeys(("value", "low", "high")) if estimate is None else estimate._asdict()
     return {what: asked} | answer
-
-
-def _plain(value: Any) -> Any:
-    """`value` with Python's own types, and None for what JSON has no number for."""
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(inner) for inner in value]
-    if value is None or isinstance(value, (str, int)):
-        return value
-    return float(value) if math.isfinite(value) else None
 
 
 def _show(facts: Sequence[dict[str, Any]]) -> None:

@@ -4,11 +4,15 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from sftheory import bounds, methods, schedules
 from sftheory.cli import main
 from sftheory.options import registries
+from sftheory.terminal import as_json
+from sftheory.worst_cases import worst_case
+from sftheory.worst_cases.sdp import LIMIT
 
 
 def run(capsys, *words):
@@ -82,6 +86,100 @@ def test_worst_case_of_a_method_off_the_theorems_is_solved_and_says_so(capsys):
     assert status == 0 and "path         sdp, certified: float" in out
 
 
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.savetxt("steps.csv", np.linspace(0.2, 0.1, 9), header="gamma", comments="")
+    np.savetxt("norms.csv", np.linspace(1, 2, 10))
+    (tmp_path / "two.csv").write_text("a,b\n1,2\n")
+
+
+@pytest.mark.parametrize("words, factor", [("", 1), ("--peak 2", 2)])
+def test_steps_of_ones_own_are_kept_unless_a_peak_is_asked_for(capsys, files, words, factor):
+    own = ["--schedule", "from_values", "--source", "steps.csv", "--steps", "9", "--json"]
+    gamma = factor * np.linspace(0.2, 0.1, 9)
+    exact = json.loads(run(capsys, "worst-case", *own, *words.split())[1])
+    bound = json.loads(run(capsys, "bound", "omega", *own, *words.split())[1])
+    assert exact["value"] == worst_case(gamma, D=1, G=1).value
+    assert bound["bounds"][0]["value"] == bounds.omega(gamma, D=1, G=1)
+    assert exact["peak"] == bound["bounds"][0]["peak"] == factor
+    assert (
+        exact["peak_is"] == bound["peak_is"] == ("as given" if words else "the steps as they are")
+    )
+
+
+PEAKS = [
+    ("", "peak 0.0948683 (best for the last iterate's exact value)"),
+    ("--peak 0.3", "peak 0.3 (as given)"),
+    ("--criterion best --steps 3", "(best for the last iterate's exact value)"),
+    ("--mu 0.1 --steps 3", "(best for the last iterate's exact value and mu = 0)"),
+    ("--method primal_average --weights gamma", "exact value of the effective steps)"),
+    ("--grad-norms norms.csv", "(best for the last iterate's exact value, all norms 2)"),
+    ("--L 4 --steps 3", "peak 0.25 (1/L)"),
+]
+
+
+@pytest.mark.parametrize("words, said", PEAKS, ids=[words for words, _ in PEAKS])
+def test_worst_case_says_which_peak_it_took(capsys, files, words, said):
+    status, out, _ = run(capsys, "worst-case", "--steps", "9", *words.split())
+    assert status == 0 and said in out.splitlines()[0]
+
+
+def test_bound_says_that_each_peak_is_the_best_of_its_bound(capsys):
+    assert "peak: the best of each bound" in run(capsys, "bound", "--steps", "9")[1]
+
+
+@pytest.mark.parametrize(
+    "words, unit",
+    [("--L 2 --D 3 --steps 3", "/ (L D²)"), ("--G 2 --D 3 --steps 3", "× sqrt(N+1) / (D G)")],
+)
+def test_the_value_without_units_is_that_of_unit_constants(capsys, words, unit):
+    out = run(capsys, "worst-case", "--schedule", "constant", *words.split())[1]
+    alone = ["--L", "1"] if "L" in unit else []
+    one = run(capsys, "worst-case", "--schedule", "constant", "--steps", "3", *alone, "--json")[1]
+    wanted = json.loads(one)["value"] * (1 if alone else 2)
+    told = re.search(re.escape(unit) + r" = (\S+)", out)
+    assert told and float(told[1]) == pytest.approx(wanted, rel=1e-6)  # solver
+
+
+def test_a_bracket_is_two_ends_and_a_remedy_not_a_number(capsys):
+    words = ["worst-case", "--method", "primal_average", "--peak", "0.1", "--steps"]
+    status, out, _ = run(capsys, *words, "100")
+    found = json.loads(run(capsys, *words, "100", "--json")[1])
+    assert status == 0 and "nan" not in out
+    assert f"between {found['lower']:.9g} and {found['upper']:.9g}" in out
+    assert found["value"] is None
+    assert out.endswith(
+        f"For a value give at most {LIMIT} steps, or weights that the hull condition covers, such "
+        f"as --weights gamma.\n"
+    )
+
+
+def test_the_remedies_of_a_bracket_give_values(capsys):
+    words = "worst-case --method primal_average --weights gamma --peak 0.1 --steps 100"
+    assert "path         hull" in run(capsys, *words.split())[1]
+
+
+@pytest.mark.parametrize("words, linear", [("", True), ("--cap 0.1", False), ("--steps 1", False)])
+def test_design_says_when_its_steps_are_linear_decay(capsys, words, linear):
+    command = ["design", "--steps", "30", *words.split()]
+    found = json.loads(run(capsys, *command, "--json")[1])
+    assert found["linear"] == linear == ("linear decay" in run(capsys, *command)[1])
+    if linear:  # the known optimum D / (G (N+1)^{3/2}) (N - k + 1)
+        wanted = 31**-1.5 * np.arange(30, 0, -1)
+        np.testing.assert_allclose(found["gamma"], wanted, rtol=1e-12)  # rounding
+
+
+def test_json_has_null_for_what_is_no_number():
+    facts = {"a": np.array([1.0, np.nan]), "b": (np.inf, -np.inf), "c": np.float64(2), "d": True}
+    assert json.loads(as_json(facts), parse_constant=pytest.fail) == {
+        "a": [1.0, None],
+        "b": [None, None],
+        "c": 2.0,
+        "d": True,
+    }
+
+
 def test_bound_prints_a_table_for_people(capsys):
     _, out, _ = run(capsys, "bound", "--steps", "99")
     assert "last_iterate" in out and "less than 0.1" in out
@@ -102,7 +200,29 @@ BAD = [
     ("bound --coldown 3", "There is no option '--coldown'"),
     ("bound --schedule wsd --cooldown", "--cooldown needs a value"),
     ("bound --schedule join", "needs more than options can say; build it in Python"),
-    ("bound --D -1", "needs D > 0"),
+    ("bound --D -1", "argument --D: expected a finite number > 0 but found '-1'"),
+    ("worst-case --D 0", "argument --D: expected a finite number > 0 but found '0'"),
+    ("worst-case --L 0", "argument --L: expected a finite number > 0 but found '0'"),
+    ("design --G x", "argument --G: expected a finite number > 0 but found 'x'"),
+    ("worst-case --L 1 --G 2", "worst_case takes G or L, not both"),
+    ("worst-case --L 1 --grad-norms norms.csv --steps 9", "worst_case takes G or L, not both"),
+    ("worst-case --G 1 --grad-norms norms.csv", "--grad-norms takes the place of --G; give one"),
+    ("worst-case --grad-norms nope.csv", "--grad-norms: Cannot read nope.csv: No such file"),
+    ("design --prefix nope.csv", "--prefix: Cannot read nope.csv: No such file"),
+    ("design --cap abc", "--cap abc is neither a number nor a file; give a number, or a CSV"),
+    ("design --floor nope.csv", "--floor nope.csv is neither a number nor a file"),
+    ("design --cap two.csv", "--cap: two.csv has several columns; keep one of ['a', 'b']"),
+    ("bound --schedule from_values", "schedule 'from_values' needs --source; write --source VALUE"),
+    (
+        "worst-case --schedule from_values --values steps.csv",
+        "There is no option --values, and schedule 'from_values' needs --source",
+    ),
+    ("bound --schedule from_values --source two.csv", "several columns; pass --column, one of"),
+    ("bound --warmup 200 --steps 100", "--warmup 200 is longer than --steps 100; give fewer"),
+    ("design --stps 50", "design has no option --stps; did you mean --steps? See sftheory design"),
+    ("design 50", "design does not take '50'; see sftheory design --help"),
+    ("--fast list", "sftheory has no option --fast; see sftheory --help"),
+    ("worstcase", "There is no command 'worstcase'; did you mean 'worst-case'?"),
     ("bound omega --method polyak_average --schedule constant", "use bounds.averaged or"),
     ("bound --method ema", "No bound covers ema"),
     ("bound --method schedule_free", "weights='gamma'"),
@@ -111,14 +231,14 @@ BAD = [
     ("reproduce F99", "There is no figure 'F99'"),
     ("reproduce F07 --jobs 0", "jobs must be a whole number >= 1"),
     ("reproduce F07 --out /proc/none", "Cannot write figures to /proc/none"),
-    ("reproduce F07 --fast", "unrecognized arguments: --fast"),
-    ("plot", "invalid choice"),
+    ("reproduce F07 --fast", "reproduce has no option --fast; see sftheory reproduce --help"),
+    ("plot", "There is no command 'plot'; choose one of bound, design, fit"),
     ("", "the following arguments are required"),
 ]
 
 
 @pytest.mark.parametrize("words, sentence", BAD, ids=[words for words, _ in BAD])
-def test_bad_input_is_one_sentence_and_status_2(capsys, words, sentence):
+def test_bad_input_is_one_sentence_and_status_2(capsys, files, words, sentence):
     status, out, err = run(capsys, *words.split())
     assert status == 2 and out == ""
     assert sentence in err

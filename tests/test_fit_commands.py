@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from sftheory.cli import main
-from sftheory.fits import fit, read
+from sftheory.fit_commands import LAWS_OF_STEPS
+from sftheory.fits import LAWS, fit, read
 
 T = np.arange(1000, 50_001, 500)
 WAVE = 0.002 * np.cos(2.0 * T)
@@ -133,7 +134,10 @@ BAD = [
     ("{log} {log} --plot fit.png", "--plot draws one log, but 2 are given"),
     ("{log} none.csv", "Cannot read the log none.csv: No such file or directory"),
     ("", "the following arguments are required: LOG"),
-    ("{broken}", "broken.csv, line 4: 'loss' is nan"),
+    ("{broken}", "line 4: 'loss' is nan, so the run may have diverged there; pass --drop to leave"),
+    ("{several}", "several.csv holds several losses; choose with --y 'loss_a', 'loss_b'"),
+    ("{log} --law tissue", "choose --law sqrt, power, power_from_zero, hyperbolic, or use fits."),
+    ("{log} --law power_from_zero --start 0 {zero}", "infinite at step 0; --start 1 first"),
 ]
 
 
@@ -144,9 +148,31 @@ def test_bad_input_is_one_sentence_with_status_2_and_no_output(
     loss = 3 + 28 / np.sqrt(T)
     loss[2] = np.nan
     broken = write(tmp_path / "broken.csv", loss)
-    status, out, err = run(capsys, *words.format(log=log, broken=broken).split())
+    several = write(
+        tmp_path / "several.csv", 3 + 28 / np.sqrt(T), "{t},{y:.6f},{y:.6f}", "step,loss_a,loss_b"
+    )
+    zero = write(tmp_path / "zero.csv", 3 + 28 / np.sqrt(T), "{t},{y:.6f}", "step,loss\n0,11")
+    logs = {"log": log, "broken": broken, "several": several, "zero": zero}
+    status, out, err = run(capsys, *words.format(**logs).split())
     assert (status, out) == (2, "")
     assert sentence in err and err.count("\n") == 1 and err.startswith("sftheory: ")
+
+
+def test_notes_name_options_and_not_python(capsys, tmp_path):
+    loss = 3 + 28 / np.sqrt(T) + WAVE
+    loss[::9] += 1
+    log = write(tmp_path / "spikes.csv", loss)
+    assert any("robust=True" in note for note in fit(read(log)).notes)
+    for out in (run(capsys, log)[1], run(capsys, log, "--json")[1]):
+        assert "spikes; --robust would down-weight them" in out and "robust=" not in out
+
+
+def test_help_names_the_laws_that_need_no_schedule(capsys):
+    assert set(LAWS_OF_STEPS) == {law.name for law in LAWS if not law.make().needs_rate}
+    with pytest.raises(SystemExit):
+        main(["fit", "--help"])
+    out = capsys.readouterr().out
+    assert all(law in out for law in LAWS_OF_STEPS)
 
 
 def test_drop_leaves_out_what_is_not_finite(capsys, tmp_path):

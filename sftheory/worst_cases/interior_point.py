@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
+from threadpoolctl import threadpool_limits
 
 from sftheory.worst_cases.pair_forms import PairForms
 
@@ -90,6 +91,11 @@ class Found:
 
 def minimise(program: Program, accuracy: float = ACCURACY) -> Found:
     """Solve; u is the last one, X and y are those that keep best to their own inequalities."""
+    with threadpool_limits(1, user_api="blas"):  # threads lose more on small matrices than they win
+        return _minimise(program, accuracy)
+
+
+def _minimise(program: Program, accuracy: float) -> Found:
     q, B, t, n = program.cost, program.equations, program.target, program.size
     count = len(q)
     u, v, y = np.ones(count), np.ones(count), np.zeros(len(t))

@@ -19,6 +19,7 @@ from sftheory.worst_cases.zero_steps import points_asked, spread
 
 Array = NDArray[np.float64]
 ACCURACY = 1e-5  # of the scale: what upper - lower must come to, for the program to decide
+DEAR = 50  # points from which on a second solution costs seconds: tightened at once
 APART = (0.0, 1e-7, 1e-6)  # of the scale: inequalities are tightened until pieces do not tie
 
 
@@ -59,7 +60,8 @@ def decide(
     )
     unit = Points(points.rows * (G / D), points.reported, points.best)
     lower, function, proofs = -np.inf, None, []
-    for apart in APART if L is None else APART[:1]:
+    tightened = APART[len(points) > DEAR :] if L is None else APART[:1]
+    for apart in tightened:
         proofs.append(sdp.solve(unit, functions, apart=apart))
         upper = min(proof.upper for proof in proofs) * D * G
         for candidate in functions_of(proofs[-1], unit, functions, D=D, G=G):

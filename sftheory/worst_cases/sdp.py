@@ -109,6 +109,8 @@ def _solve(
     distinct = at[:, None] != at
     # x_* and the past; what f_* says of the others is free but where gradients are not
     chosen = distinct & (k < M) & ((i == M) | (i < k))
+    if full:  # those that are most often broken: neighbours, and the first points
+        chosen |= distinct & (i < M) & (k < i) & ((i == k + 1) | (i <= 4))
     if not functions.plain:
         chosen |= distinct & (k == M)
     rounds = 0
