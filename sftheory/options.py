@@ -95,7 +95,7 @@ def not_understood(parser: argparse.ArgumentParser, command: str, word: str) -> 
     sub = _commands(parser).get(command, parser)
     name = sub.prog.removeprefix("sftheory ")
     if not word.startswith("-"):
-        return InputError(f"{name} does not take {word!r}; see {sub.prog} --help.")
+        return InputError(f"{name} does not take {word!r} in that place; see {sub.prog} --help.")
     option = _split(word)[0]
     close = get_close_matches(option, sorted(_strings(sub)), n=1)
     hint = f"did you mean {close[0]}? See" if close else "see"

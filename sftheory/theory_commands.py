@@ -121,8 +121,11 @@ def design(options: argparse.Namespace) -> int:
     linear = options.steps > 1 and np.allclose(plan.gamma, line, rtol=ROUNDING, atol=0)
     if options.out:
         partial = f"{options.out}.partial"
-        np.savetxt(partial, plan.gamma, fmt="%.17g", header="gamma", comments="")
-        os.replace(partial, options.out)
+        try:
+            np.savetxt(partial, plan.gamma, fmt="%.17g", header="gamma", comments="")
+            os.replace(partial, options.out)
+        except OSError as error:
+            raise InputError(f"Cannot write {options.out}: {error.strerror}.") from None
     facts = {"steps": options.steps, "D": options.D, "value": plan.value, "lower": plan.lower}
     facts |= {"upper": plan.upper, "unconstrained": plan.unconstrained, "price": plan.price}
     facts |= {"optimum_lower": plan.optimum_lower, "linear": linear, "gamma": plan.gamma}
@@ -161,10 +164,12 @@ def _peak(options: argparse.Namespace, shape: Any, G: Any) -> tuple[float, str]:
 
     largest = float(np.max(G))
     found = last_iterate_tuned(shape.effective_schedule(), D=options.D, G=largest)
-    steps = "" if (shape.c == 1).all() else " of the effective steps"
+    whose = "the last iterate's exact value"
+    if not (shape.c == 1).all():
+        whose = "the exact value of a last iterate with its effective steps"
     norms = f", all norms {largest:g}" if options.grad_norms else ""
     mu = " and mu = 0" if options.mu else ""
-    return float(found[0]), f"best for the last iterate's exact value{steps}{norms}{mu}"
+    return float(found[0]), f"best for {whose}{norms}{mu}"
 
 
 def _scaled(value: float, options: argparse.Namespace, G: Any) -> str:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 from sftheory.core.errors import InputError
-from sftheory.terminal import show_table, table_of
+from sftheory.terminal import as_json, show_table, table_of
 
 REQUEUE = 75  # EX_TEMPFAIL: stopped by a signal, the same command goes on
 
@@ -80,10 +79,10 @@ def add_training_options(sub: argparse.ArgumentParser, whole: Any) -> None:
     sub.add_argument("--anew", action="store_true", help="delete what is there, do not resume")
 
 
-def _report(runs: list[Any], as_json: bool) -> None:
+def _report(runs: list[Any], machine: bool) -> None:
     facts = [_facts(run) for run in runs]
-    if as_json:
-        print(json.dumps(facts[0] if len(facts) == 1 else facts, indent=1))
+    if machine:
+        print(as_json(facts[0] if len(facts) == 1 else facts))
         return
     table = table_of("run", "status", "step", "best point", "nats/token", "bits/byte")
     for fact in facts:

@@ -109,11 +109,14 @@ def test_steps_of_ones_own_are_kept_unless_a_peak_is_asked_for(capsys, files, wo
 
 
 PEAKS = [
-    ("", "peak 0.0948683 (best for the last iterate's exact value)"),
+    ("", "peak 0.284605 (best for the last iterate's exact value)"),
     ("--peak 0.3", "peak 0.3 (as given)"),
     ("--criterion best --steps 3", "(best for the last iterate's exact value)"),
     ("--mu 0.1 --steps 3", "(best for the last iterate's exact value and mu = 0)"),
-    ("--method primal_average --weights gamma", "exact value of the effective steps)"),
+    (
+        "--method primal_average --weights gamma",
+        "(best for the exact value of a last iterate with its effective steps)",
+    ),
     ("--grad-norms norms.csv", "(best for the last iterate's exact value, all norms 2)"),
     ("--L 4 --steps 3", "peak 0.25 (1/L)"),
 ]
@@ -219,20 +222,21 @@ BAD = [
     ),
     ("bound --schedule from_values --source two.csv", "several columns; pass --column, one of"),
     ("bound --warmup 200 --steps 100", "--warmup 200 is longer than --steps 100; give fewer"),
+    ("design --steps 5 --out /proc/none/steps.csv", "Cannot write /proc/none/steps.csv: No such"),
     ("design --stps 50", "design has no option --stps; did you mean --steps? See sftheory design"),
-    ("design 50", "design does not take '50'; see sftheory design --help"),
+    ("design 50", "design does not take '50' in that place; see sftheory design --help"),
     ("--fast list", "sftheory has no option --fast; see sftheory --help"),
     ("worstcase", "There is no command 'worstcase'; did you mean 'worst-case'?"),
     ("bound omega --method polyak_average --schedule constant", "use bounds.averaged or"),
     ("bound --method ema", "No bound covers ema"),
-    ("bound --method schedule_free", "weights='gamma'"),
+    ("bound --method schedule_free", "(--weights gamma: schedulet, averaged)"),
     ("bound --method polyak_sgd", "Steps of polyak_sgd depend on the run"),
     ("bound --peak -1", "pass values >= 0"),
     ("reproduce F99", "There is no figure 'F99'"),
     ("reproduce F07 --jobs 0", "jobs must be a whole number >= 1"),
     ("reproduce F07 --out /proc/none", "Cannot write figures to /proc/none"),
     ("reproduce F07 --fast", "reproduce has no option --fast; see sftheory reproduce --help"),
-    ("plot", "There is no command 'plot'; choose one of bound, design, fit"),
+    ("plot", "There is no command 'plot'; did you mean 'list'?"),
     ("", "the following arguments are required"),
 ]
 

@@ -124,7 +124,7 @@ BAD = [
     ("{log} --law sqr", "There is no law 'sqr'; did you mean 'sqrt'?"),
     ("{log} --y foo", "run.csv: There is no column 'foo'"),
     ("{log} --at 10", "run.csv: The fit starts at step 1000 and knows nothing of 10.0"),
-    ("{log} --at nan", "ask for a finite step"),
+    ("{log} --at nan", "a finite "),
     ("{log} --at later", "invalid float value: 'later'"),
     ("{log} --steps-to 9", "ask for a lower loss"),
     ("{log} --start 1e6", "run.csv: No point lies between"),
@@ -135,9 +135,9 @@ BAD = [
     ("{log} none.csv", "Cannot read the log none.csv: No such file or directory"),
     ("", "the following arguments are required: LOG"),
     ("{broken}", "line 4: 'loss' is nan, so the run may have diverged there; pass --drop to leave"),
-    ("{several}", "several.csv holds several losses; choose with --y 'loss_a', 'loss_b'"),
+    ("{several}", "several.csv holds several losses; choose with --y one of 'loss_a', 'loss_b'"),
     ("{log} --law tissue", "choose --law sqrt, power, power_from_zero, hyperbolic, or use fits."),
-    ("{log} --law power_from_zero --start 0 {zero}", "infinite at step 0; --start 1 first"),
+    ("{log} {zero} --law power_from_zero --start 0", "infinite at step 0; --start 1 first"),
 ]
 
 

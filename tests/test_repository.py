@@ -19,10 +19,16 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 KEYS = set(re.findall(r"^@\w+\{(\w+),", (ROOT / "docs/references.bib").read_text("utf-8"), re.M))
 
 
-def test_the_readme_example_holds_in_at_most_twelve_lines():
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.S)
-    assert len(code.strip().split("\n")) <= 12
+@pytest.mark.parametrize("example", [0, 1], ids=["theory", "training"])
+def test_the_readme_examples_hold_in_at_most_twelve_lines(example):
+    code = re.findall(r"```python\n(.*?)```", README, re.S)[example]
+    assert sum(bool(line) for line in code.split("\n")) <= 12
     exec(code, {})
+
+
+@pytest.mark.parametrize("page", re.findall(r"\]\(((?!http)[^)]+)\)", README))
+def test_the_readme_points_at_files_that_exist(page):
+    assert (ROOT / page).exists()
 
 
 def test_the_readme_names_every_figure_with_what_it_claims_now():

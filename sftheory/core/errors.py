@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,11 @@ def nearest(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
     known = sorted(known)
     folded = {k.lower(): k for k in known}
     close = get_close_matches(name.lower(), folded, n=1, cutoff=0.5)
-    hint = f"did you mean {folded[close[0]]!r}?" if close else f"choose one of {', '.join(known)}."
+    hint = (
+        f"did you mean {folded[close[0]]!r}?"
+        if close
+        else f"choose one of {', '.join(k or repr(k) for k in known)}."
+    )
     return UnknownNameError(f"There is no {kind} {name!r}; {hint}")
 
 
@@ -37,8 +42,9 @@ def numbers(what: str, values: ArrayLike, entry: str = "step") -> NDArray[np.flo
     """
     try:
         array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InputError(f"{what} must be numbers, but got {values!r}; pass an array.") from None
+    except (TypeError, ValueError, RuntimeError):  # the last is torch's, of what wants gradients
+        shown = shorten(repr(values), 80)
+        raise InputError(f"{what} must be numbers, but got {shown}; {_remedy(values)}.") from None
     if array.ndim == 0:
         raise InputError(f"{what} must be an array with one number per {entry}, not {values!r}.")
     if array.size == 0:
@@ -47,6 +53,14 @@ def numbers(what: str, values: ArrayLike, entry: str = "step") -> NDArray[np.flo
     if bad.any():
         raise InputError(f"{what} {_first(array, bad, entry)}; every one must be a finite number.")
     return array
+
+
+def _remedy(values: Any) -> str:
+    if hasattr(values, "tableau"):
+        return "pass its .tableau(gamma)"
+    if hasattr(values, "detach"):
+        return "pass it with .detach()"
+    return "call it with N, the number of steps" if callable(values) else "pass an array"
 
 
 def steps(what: str, values: ArrayLike, entry: str = "step") -> NDArray[np.float64]:

@@ -45,7 +45,7 @@ def best_peak(
 
     Args:
         problem: as for `moments`.
-        method: steps -> tableau, such as `methods.ScheduleFree(0.9).tableau`.
+        method: steps -> tableau, such as `methods.ScheduleFree(0.9).tableau`, or the method itself.
         shape: (N,), the schedule at peak 1.
         momentum: inner momentum.
         **options: of `moments`.
@@ -54,7 +54,7 @@ def best_peak(
     the six least local minima; a loss that oscillates faster over peaks has narrower ones.
 
     Raises:
-        InputError: as `moments`.
+        InputError: as `moments`; or the shape is zero.
 
     Example:
         >>> from sftheory import methods, problems, schedules
@@ -67,6 +67,11 @@ def best_peak(
     from scipy.optimize import minimize_scalar
 
     shape = steps("shape", shape)
+    if not shape.any():
+        raise InputError("shape is zero at every step; pass a schedule with a peak to look for.")
+    method = getattr(method, "tableau", method)
+    if not callable(method):
+        raise InputError(f"method must make a tableau of steps, not {method!r}; pass a method.")
 
     def loss(log_peak: float) -> float:
         tableau = method(np.exp(log_peak) * shape)

@@ -98,9 +98,11 @@ class Dashboard:
         """Write .png, .pdf, .svg or .html; an .html page is light or dark as its reader's screen.
 
         Raises:
-            InputError: another ending.
+            InputError: another ending, or there is no such folder.
         """
         path = Path(path)
+        if not path.parent.is_dir():
+            raise InputError(f"There is no folder {str(path.parent)!r}; make it first.")
         if path.suffix == ".html":
             path.write_text(self.html(), encoding="utf-8")
         elif path.suffix in (".png", ".pdf", ".svg"):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sftheory.core.errors import InputError, nearest, real
+from sftheory.core.errors import InputError, nearest, numbers, real
 from sftheory.fits.backtest import Backtest, backtests
 from sftheory.fits.curve import Curve
 from sftheory.fits.estimate import Estimate
@@ -145,7 +145,7 @@ class Fit:
         Raises:
             InputError: the verdict is "diverging" or "phases", or a step lies before the curve.
         """
-        t = np.asarray(step, dtype=np.float64)
+        t = numbers("step", np.atleast_1d(step), "place").reshape(np.shape(step))
         value, margin = self._band(self._asked(t), _level(level))
         ends = (value, value - margin, value + margin)
         return Estimate(*(float(v[0]) if t.ndim == 0 else v.reshape(t.shape) for v in ends))
