@@ -11,7 +11,7 @@ the family says what beta, gamma and u are.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any
 
 import torch
@@ -20,7 +20,7 @@ from sftheory.core.errors import InputError, nearest, real
 from sftheory.optim import arithmetic, averaging, one_step, pieces
 from sftheory.optim.gradients import POLICIES, Gradients
 from sftheory.optim.holding import Holding
-from sftheory.optim.tally import PAIRS
+from sftheory.optim.tally import FEW, PAIRS
 
 LOW = (torch.bfloat16, torch.float16)
 SMALL_BETA = 0.1  # below it x = (y - (1 - beta) z) / beta loses more than a digit
@@ -30,11 +30,12 @@ class Family(Holding):
     """A torch optimizer whose parameters hold y and which knows x; base of the public classes.
 
     Attributes:
-        tallies: the inner products that a step can take along.
+        tallies: the inner products that a step can take along; tallies_few: those that cost little.
         tally: where a probe wants them; None in a step that nobody looks at.
     """
 
     tallies: tuple[tuple[str, str], ...] = PAIRS
+    tallies_few: Set[tuple[str, str]] = FEW
     tally: Any = None
 
     def __init__(

@@ -116,11 +116,16 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 
 def step(
-    rows: list[Row], how: Direction, move: Move, starts: list[torch.Tensor | None] | None = None
+    rows: list[Row],
+    how: Direction,
+    move: Move,
+    starts: list[torch.Tensor | None] | None = None,
+    few: bool = False,
 ) -> np.ndarray | None:
     """One step of contiguous float rows with y, z, g and, as the direction wants them, v and m.
 
-    With `starts`, a tensor or None for each row, it returns the sums of `tally`, (rows, 16).
+    With `starts`, a tensor or None for each row, it returns the sums of `tally`, (rows, 16); with
+    `few` only FEW of them are made.
     """
     keys = ["y", "z", "g"]
     numbers: list[Any] = [how.decay_y, how.decay_z, move.toward, move.along_y, move.along_z]
@@ -133,7 +138,7 @@ def step(
         numbers = [1 - how.mu, *numbers]
     like = np.float32 if rows[0]["y"].dtype == torch.float32 else np.float64
     if starts is not None:
-        return _summed(rows, len(keys), numbers, move, starts, like)
+        return _summed(rows, len(keys), numbers, move, starts, few, like)
     table = np.array(
         [[*(row[k].data_ptr() for k in keys), row["y"].numel()] for row in rows], dtype=np.int64
     )
@@ -149,6 +154,7 @@ def _summed(
     numbers: list[Any],
     move: Move,
     starts: list[torch.Tensor | None],
+    few: bool,
     like: Any,
 ) -> np.ndarray:
     from sftheory.optim import one_pass_sums as summing
@@ -169,7 +175,7 @@ def _summed(
     parts = [np.zeros((len(share), summing.WIDTH)) for _, share in shares]
     _each(
         list(zip(shares, parts, strict=True)),
-        lambda job: summing.summed_rows(job[0][1], job[1], keys - 3, measured, *padded),
+        lambda job: summing.summed_rows(job[0][1], job[1], keys - 3, measured, few, *padded),
     )
     for (first, share), part in zip(shares, parts, strict=True):
         sums[first : first + len(share)] += part

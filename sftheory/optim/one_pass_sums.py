@@ -14,9 +14,17 @@ import numba
 import numpy as np
 
 from sftheory.optim.one_pass import _at, adaptive_pass, momentum_pass, plain_pass
+from sftheory.optim.one_pass_norms import BLOCK as LONG
+from sftheory.optim.one_pass_norms import (
+    LANES,
+    adaptive_norms,
+    collect,
+    momentum_norms,
+    plain_norms,
+)
 from sftheory.optim.tally import PAIRS
 
-BLOCK = 1024
+BLOCK = 256
 Y, Z, G, V, M, START = range(6)  # columns of addresses; the last column is the length
 loose: Any = {"reassoc", "nsz", "contract"}  # sums may be taken in any order; NaN stays NaN
 
@@ -70,6 +78,7 @@ def summed_rows(
     out,
     kind,
     starts,
+    few,
     rest,
     beta2,
     rest2,
@@ -83,7 +92,10 @@ def summed_rows(
     k1,
     zero,
 ):
-    """A step of the rows of a table; `kind` is 0 for the plain pass, 1 with v, 2 with v and m."""
+    """A step of the rows of a table; `kind` is 0 for the plain pass, 1 with v, 2 with v and m.
+
+    With `few` only norms are summed, in the loops of `one_pass_norms`.
+    """
     for r in range(table.shape[0]):
         n = table[r, -1]
         y = numba.carray(_at(table[r, Y], along_z), n)
@@ -93,7 +105,53 @@ def summed_rows(
         m = numba.carray(_at(table[r, M], along_z), n)
         start = numba.carray(_at(table[r, START], along_z), n)
         y0, z0 = np.empty(BLOCK, y.dtype), np.empty(BLOCK, y.dtype)
-        for low in range(0, n, BLOCK):
+        first = 0
+        if few:  # all but what does not fill the lanes
+            first = n - n % LANES
+            lanes = np.zeros(5 * LANES, y.dtype)
+            for low in range(0, first, LONG):
+                high = min(low + LONG, first)
+                yb, zb, gb, vb = y[low:high], z[low:high], g[low:high], v[low:high]
+                if kind == 0:
+                    plain_norms(yb, zb, gb, lanes, k, decay_y, decay_z, toward, along_y, along_z)
+                elif kind == 1:
+                    adaptive_norms(
+                        yb,
+                        zb,
+                        gb,
+                        vb,
+                        lanes,
+                        k,
+                        beta2,
+                        rest2,
+                        eps,
+                        decay_y,
+                        decay_z,
+                        toward,
+                        along_y,
+                        along_z,
+                    )
+                else:
+                    momentum_norms(
+                        yb,
+                        zb,
+                        gb,
+                        vb,
+                        m[low:high],
+                        lanes,
+                        k,
+                        rest,
+                        beta2,
+                        rest2,
+                        eps,
+                        decay_y,
+                        decay_z,
+                        toward,
+                        along_y,
+                        along_z,
+                    )
+                collect(lanes, out[r])
+        for low in range(first, n, BLOCK):
             high = min(low + BLOCK, n)
             yb, zb, gb = y[low:high], z[low:high], g[low:high]
             yk, zk = y0[: high - low], z0[: high - low]

@@ -69,7 +69,8 @@ def _sums(
         return False
     from sftheory.optim import one_pass
 
-    sums = one_pass.step(rows, how, move, [tally.starts.get(id(p)) for p in owners])
+    starts = [tally.starts.get(id(p)) for p in owners]
+    sums = one_pass.step(rows, how, move, starts, tally.few)
     assert sums is not None
     tally.sums.update({id(p): row for p, row in zip(owners, sums, strict=True)})
     return True

@@ -3,6 +3,7 @@
 A probe sets `optimizer.tally` to an object with
 
     starts: {id(p): w_0}    the point from which distances are measured, or empty
+    few: bool               whether the pairs FEW are enough
     sums: {id(p): (16,)}    filled by the step, in the order of PAIRS
     keep(p)                 called before p moves in a way that sums nothing
 
@@ -27,3 +28,10 @@ PAIRS: tuple[tuple[str, str], ...] = (
     ("moved.z", "moved.z"),
     ("moved.x", "moved.x"),
 )
+FEW = {  # norms, which cost next to nothing
+    ("w", "w"),
+    ("dw", "dw"),
+    ("w.z", "w.z"),
+    ("w.x", "w.x"),
+    ("used", "used"),
+}

@@ -180,9 +180,12 @@ class OneStep:
         assert self._tally is not None
         summed = self._tally.summed()
         known = {*summed, *(i for name, i in self._early if name == stage)}
-        rest = (vectors(i) if ok and i not in known else None for i, ok in enumerate(present))
-        table = inner_products(self.pairs[stage], rest, self._device, self._dtype)
-        table = table.clone()
+        rest = [vectors(i) if ok and i not in known else None for i, ok in enumerate(present)]
+        pairs = self.pairs[stage]
+        if any(rest):
+            table = inner_products(pairs, rest, self._device, self._dtype).clone()
+        else:
+            table = torch.zeros((len(pairs), len(rest)), dtype=self._dtype, device=self._device)
         if summed:
             table[:, summed] = self._tally.products(self.pairs[stage]).to(table)
         for (name, i), products in self._early.items():

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,6 +21,7 @@ class Tally:
 
     Attributes:
         starts: w_0 by the id of a parameter, or empty.
+        few: whether the optimizer's cheapest sums are enough.
         sums: by the id of a parameter, in the optimizer's order of pairs.
         kept: indices of parameters that were copied because they moved without sums.
     """
@@ -27,11 +29,12 @@ class Tally:
     def __init__(
         self,
         offered: Sequence[Pair],
+        few: bool,
         starts: dict[int, Tensor],
         keep: Callable[[int], None],
         parameters: Sequence[Tensor],
     ) -> None:
-        self.starts, self._keep = starts, keep
+        self.starts, self.few, self._keep = starts, few, keep
         self._place = {pair: k for k, pair in enumerate(offered)}
         self._index = {id(p): i for i, p in enumerate(parameters)}
         self.begin()
@@ -47,9 +50,11 @@ class Tally:
         """None where the optimizer does not offer all these pairs, or is not on processors."""
         offered = getattr(optimizer, "tallies", ())
         here = all(type(p) is torch.nn.Parameter and p.device.type == "cpu" for p in parameters)
-        if not here or not {as_used(pair) for pair in pairs} <= {*offered}:
+        wanted = {as_used(pair) for pair in pairs}
+        if not here or not wanted <= {*offered}:
             return None
-        return Tally(offered, starts, keep, parameters)
+        few = wanted <= {*getattr(optimizer, "tallies_few", ())}
+        return Tally(offered, few, starts, keep, parameters)
 
     def begin(self) -> None:
         """Forget the last step."""
@@ -70,7 +75,7 @@ class Tally:
     def products(self, pairs: Sequence[Pair]) -> Tensor:
         """(pairs, summed parameters), float64."""
         places = [self._place[as_used(pair)] for pair in pairs]
-        return torch.stack([torch.from_numpy(row) for row in self.sums.values()], 1)[places]
+        return torch.from_numpy(np.array([row[places] for row in self.sums.values()]).T)
 
 
 def as_used(pair: Pair) -> Pair:

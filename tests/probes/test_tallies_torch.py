@@ -18,15 +18,28 @@ OPTIMIZERS = {
 }
 
 
-def rows(make, change=None, *, summed, dtype=torch.float64, steps=5, net=network, every=1):
+NORMS = [
+    "weight_norm.x",
+    "weight_norm.y",
+    "weight_norm.z",
+    "grad_norm",
+    "update_norm",
+    "rms_update",
+]
+
+
+def rows(
+    make, change=None, *, summed, dtype=torch.float64, steps=5, net=network, every=1, metrics=None
+):
     """The log of a short run, with the step's own sums or without, and the end of the run."""
     model = net(dtype)
     optimizer = make(model.parameters(), compile=True)
     if not summed:
         optimizer.tallies = ()
-    with probe(optimizer, model, every=every) as log:
+    with probe(optimizer, model, every=every, metrics=metrics) as log:
         products = log._plan.products
         assert (products._tally is not None) == summed
+        assert not summed or products._tally.few == (metrics is NORMS)
         for t in range(steps):
             optimizer.zero_grad()
             loss = loss_of(model, batch(t, dtype=dtype))
@@ -48,11 +61,21 @@ def expect_equal(found, expected, rel):
         assert found[key] == close, key
 
 
-@pytest.mark.parametrize("every", [1, 2])
+def wide(dtype):
+    """Tensors of several blocks, one with 11 entries more than fill the lanes of the last."""
+    torch.manual_seed(0)
+    return torch.nn.Sequential(
+        torch.nn.Linear(5, 40_011), torch.nn.Tanh(), torch.nn.Linear(40_011, 4)
+    ).to(dtype)
+
+
+@pytest.mark.parametrize("net", [network, wide])
+@pytest.mark.parametrize(("every", "metrics"), [(1, None), (2, None), (1, NORMS)])
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_sums_of_the_step_are_those_around_it(name, every):
-    found, end = rows(OPTIMIZERS[name], summed=True, every=every)
-    expected, other = rows(OPTIMIZERS[name], summed=False, every=every)
+def test_sums_of_the_step_are_those_around_it(name, every, metrics, net):
+    more = {"every": every, "metrics": metrics, "net": net}
+    found, end = rows(OPTIMIZERS[name], summed=True, **more)
+    expected, other = rows(OPTIMIZERS[name], summed=False, **more)
     expect_equal(found, expected, 1e-9)  # float64 sums in another order; small updates cancel
     assert all(torch.equal(p, q) for p, q in zip(end, other, strict=True))
 
@@ -96,25 +119,20 @@ def test_a_gradient_that_is_changed_for_the_first_time_is_missed_once_and_never_
     expect_equal({key: found[key] for key in known}, known, 1e-9)
 
 
-def wide(dtype):
-    torch.manual_seed(0)
-    return torch.nn.Sequential(
-        torch.nn.Linear(5, 40_000), torch.nn.Tanh(), torch.nn.Linear(40_000, 4)
-    ).to(dtype)
-
-
+@pytest.mark.parametrize("metrics", [None, NORMS], ids=["all", "norms"])
 @pytest.mark.parametrize("threads", [1, 2])
-def test_large_tensors_are_summed_over_blocks_and_threads(threads):
+def test_large_tensors_are_summed_over_blocks_and_threads(threads, metrics):
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        found, _ = rows(OPTIMIZERS["adamw"], summed=True, dtype=torch.float32, net=wide, steps=3)
-        expected, _ = rows(
-            OPTIMIZERS["adamw"], summed=False, dtype=torch.float32, net=wide, steps=3
-        )
+        more = {"dtype": torch.float32, "net": wide, "steps": 3, "metrics": metrics}
+        found, end = rows(OPTIMIZERS["adamw"], summed=True, **more)
+        expected, other = rows(OPTIMIZERS["adamw"], summed=False, **more)
     finally:
         torch.set_num_threads(before)
-    for metric in ("weight_norm", "update_norm.x", "distance.z", "grad_norm", "angle", "z_minus_x"):
+    assert all(torch.equal(p, q) for p, q in zip(end, other, strict=True))
+    some = ("weight_norm", "update_norm.x", "distance.z", "grad_norm", "angle", "z_minus_x")
+    for metric in metrics or some:
         for module in ("", "0", "2"):
             ours, theirs = ([r[t, module, metric] for t in range(3)] for r in (found, expected))
             np.testing.assert_allclose(ours, theirs, rtol=2e-4, atol=1e-6)  # float32 differences
