@@ -24,7 +24,6 @@ NORMS = [
     "weight_norm.z",
     "grad_norm",
     "update_norm",
-    "rms_update",
 ]
 
 
