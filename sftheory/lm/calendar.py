@@ -15,7 +15,7 @@ class Calendar:
         >>> [step for step in range(100, 111) if calendar.evaluates(step)]
         [100, 101, 102, 104, 108, 110]
         >>> [step for step in range(100, 111) if calendar.saves(step)], sorted(calendar.kept)
-        ([104, 108, 110], [104, 108, 110])
+        ([100, 104, 108, 110], [104, 108, 110])
     """
 
     def __init__(self, run: Run, first: int) -> None:

@@ -11,7 +11,7 @@ from sftheory.core.claim import Claim
 from sftheory.figures import FIGURES, Curve, Data, Figure
 
 
-@FIGURES.register("T01", ref="zamani2023")
+@FIGURES.register("X01", ref="zamani2023")
 class MinimaxValue(Figure):
     """Linear decay is minimax.
 
@@ -35,4 +35,4 @@ class MinimaxValue(Figure):
     def claims(self, data: Data) -> list[Claim]:
         y = np.asarray(data.panel("value")["linear"].y)
         worst = float(np.abs(y - 1).max())
-        return [Claim("T01-minimax", "Distance from 1", worst, "<=", 1e-12, source="zamani2023")]
+        return [Claim("X01-minimax", "Distance from 1", worst, "<=", 1e-12, source="zamani2023")]
