@@ -15,6 +15,16 @@ LANES = 16
 BLOCK = 4096  # entries that are summed in the parameters' precision before float64 takes over
 
 
+@numba.njit(nogil=True, cache=True, error_model="numpy", inline="always")
+def _add(sums, j, k, y, after, z, g):
+    d, x = after - y, y + k * (z - y)
+    sums[j] += y * y
+    sums[LANES + j] += d * d
+    sums[2 * LANES + j] += z * z
+    sums[3 * LANES + j] += x * x
+    sums[4 * LANES + j] += g * g
+
+
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def plain_norms(y, z, g, sums, k, decay_y, decay_z, toward, along_y, along_z):
     """The gradient itself as u; the length is a multiple of LANES."""
@@ -26,12 +36,7 @@ def plain_norms(y, z, g, sums, k, decay_y, decay_z, toward, along_y, along_z):
             after = yi + toward * (zi - yi) + along_y * u
             y[i] = after
             z[i] = zi + along_z * u
-            d, x = after - yi, yi + k * (zi - yi)
-            sums[j] += yi * yi
-            sums[LANES + j] += d * d
-            sums[2 * LANES + j] += zi * zi
-            sums[3 * LANES + j] += x * x
-            sums[4 * LANES + j] += gi * gi
+            _add(sums, j, k, yi, after, zi, gi)
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -49,12 +54,7 @@ def adaptive_norms(
             after = yi + toward * (zi - yi) + along_y * u
             y[i] = after
             z[i] = zi + along_z * u
-            d, x = after - yi, yi + k * (zi - yi)
-            sums[j] += yi * yi
-            sums[LANES + j] += d * d
-            sums[2 * LANES + j] += zi * zi
-            sums[3 * LANES + j] += x * x
-            sums[4 * LANES + j] += gi * gi
+            _add(sums, j, k, yi, after, zi, gi)
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -74,12 +74,7 @@ def momentum_norms(
             after = yi + toward * (zi - yi) + along_y * u
             y[i] = after
             z[i] = zi + along_z * u
-            d, x = after - yi, yi + k * (zi - yi)
-            sums[j] += yi * yi
-            sums[LANES + j] += d * d
-            sums[2 * LANES + j] += zi * zi
-            sums[3 * LANES + j] += x * x
-            sums[4 * LANES + j] += gi * gi
+            _add(sums, j, k, yi, after, zi, gi)
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
