@@ -60,6 +60,7 @@ class Tally:
         """Forget the last step."""
         self.sums: dict[int, Any] = {}
         self.kept: set[int] = set()
+        self._table: np.ndarray | None = None
 
     @torch.compiler.disable
     def keep(self, p: Tensor) -> None:
@@ -75,7 +76,9 @@ class Tally:
     def products(self, pairs: Sequence[Pair]) -> Tensor:
         """(pairs, summed parameters), float64."""
         places = [self._place[as_used(pair)] for pair in pairs]
-        return torch.from_numpy(np.array([row[places] for row in self.sums.values()]).T)
+        if self._table is None:
+            self._table = np.array(list(self.sums.values())).T
+        return torch.from_numpy(self._table[places])
 
 
 def as_used(pair: Pair) -> Pair:
