@@ -70,7 +70,6 @@ def branched(
     settings: Mapping[str, Any] | None = None,
 ) -> Config:
     """The config of a branch; the arguments are those of `branch`."""
-    config = trunk.config
     step = trunk.checkpoints()[-1:] if at == "end" else [at]
     if not step or step[0] not in trunk.checkpoints():
         known = ", ".join(map(str, trunk.checkpoints())) or "none"
@@ -78,18 +77,33 @@ def branched(
             f"The run {trunk.directory} has no checkpoint of step {at!r}; there are {known}; set "
             f"run.checkpoints to the steps that are to be kept."
         )
+    given = (steps, schedule, data, optimizer, point, settings)
+    return config_of_branch(trunk.config, int(step[0]), *given)
+
+
+def config_of_branch(
+    trunk: Config,
+    at: int,
+    steps: int = 0,
+    schedule: Any = None,
+    data: Any = None,
+    optimizer: Any = None,
+    point: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Config:
+    """The config of a branch of a run that may not have been made yet."""
     changes: dict[str, Any] = dict(settings or {})
     changes["run.steps"] = count("steps", steps, least=0)
     if schedule is not None:
         changes["schedule"] = _schedule(schedule, steps)
     changes |= _changes("data", "source", data)
     changes |= _changes("optimizer", "name", optimizer)
-    config = config.replaced(changes)
+    config = trunk.replaced(changes)
     if point is None:
-        other = config.optimizer.name != trunk.config.optimizer.name
+        other = config.optimizer.name != trunk.optimizer.name
         point = ("x" if _has_x(trunk) else "last") if other else "state"
-    start = Start(trunk.id, int(step[0]), point)
-    checkpoints = tuple(s for s in config.run.checkpoints if s > start.step)
+    checkpoints = tuple(s for s in config.run.checkpoints if s > at)
+    start = Start(trunk.id, at, point)
     return replace(config, start=start, run=replace(config.run, checkpoints=checkpoints))
 
 
@@ -115,5 +129,5 @@ def _changes(section: str, first: str, given: Any) -> dict[str, Any]:
     return {f"{section}.{key}": value for key, value in given.items()}
 
 
-def _has_x(trunk: Run) -> bool:
-    return trunk.config.optimizer.name.startswith(("schedule_free", "polyak", "gpa"))
+def _has_x(trunk: Config) -> bool:
+    return trunk.optimizer.name.startswith(("schedule_free", "polyak", "gpa"))

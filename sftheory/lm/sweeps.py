@@ -1,67 +1,18 @@
-"""Many runs from one TOML: lists are products, blocks are unions, finished runs are skipped.
-
-[experiment]                       # what was planned, checked against what the blocks say
-question = "..."
-runs = 6
-tokens = 1e6
-
-[run]                              # any section of a config, common to all
-steps = 100
-
-[[sweep]]                          # each block is the product of its lists
-"optimizer.name" = "adamw"
-"optimizer.lr" = [1e-3, 2e-3, 4e-3]
-"run.seed" = [0, 1]
-"""
+"""The runs of a plan, trained here or by processes; finished ones are skipped."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sftheory.core.errors import InputError, count, nearest
-from sftheory.lm.config import Config, parsed, read_sections
+from sftheory.lm.config import Config
+from sftheory.lm.plans import read_sweep
 from sftheory.lm.runs import Run, load
 from sftheory.lm.store import folder_of, outcome_of
 from sftheory.lm.training import train
 
 CLUSTERS = ("inline", "local")
-
-
-@dataclass(frozen=True)
-class Case:
-    """One run of a sweep: its config, and the settings in which it differs."""
-
-    config: Config
-    settings: dict[str, Any]
-
-
-def read_sweep(path: str | Path, changes: list[str] | tuple[str, ...] = ()) -> list[Case]:
-    """The runs that a TOML asks for, each once, in the order of its blocks.
-
-    Raises:
-        InputError: the file cannot be used, or it plans another number of runs or tokens.
-    """
-    sections = read_sections(path)
-    blocks, planned = sections.pop("sweep", [{}]), sections.pop("experiment", {})
-    if isinstance(blocks, Mapping):
-        blocks = [blocks]
-    base = Config.of(sections)
-    changed = parsed(changes)
-    cases: dict[str, Case] = {}
-    for block in blocks:
-        lists = {k: v if isinstance(v, list) else [v] for k, v in _dotted(block).items()}
-        for values in itertools.product(*lists.values()):
-            settings = dict(zip(lists, values, strict=True))
-            config = _stopping(base.replaced(settings).replaced(changed))
-            cases.setdefault(config.id, Case(config, settings))
-    found = list(cases.values())
-    if not changed:
-        _check_plan(path, planned, found)
-    return found
 
 
 def sweep(
@@ -95,46 +46,36 @@ def sweep(
         raise nearest("cluster", cluster, CLUSTERS)
     count("jobs", jobs)
     configs = [case.config for case in read_sweep(path, changes)]
-    left = [c for c in configs if not outcome_of(folder_of(out, c))]
-    if cluster == "inline":
-        for config in left:
-            train(config, out=out, progress=progress)
-    elif left:
-        _by_processes(left, Path(out), jobs)
-    return [load(folder_of(out, config)) for config in configs]
+    for wave in _waves(configs):
+        left = [c for c in wave if not outcome_of(folder_of(out, c)) and can_begin(c, out)]
+        if cluster == "inline":
+            for config in left:
+                train(config, out=out, progress=progress)
+        elif left:
+            _by_processes(left, Path(out), jobs)
+    return [load(folder_of(out, c)) for c in configs if can_begin(c, out)]
 
 
-def budget(cases: list[Case]) -> dict[str, float]:
-    """How many runs and training tokens."""
-    tokens = sum(c.config.run.steps * c.config.run.batch * c.config.model.context for c in cases)
-    return {"runs": len(cases), "tokens": tokens}
+def _waves(configs: list[Config]) -> list[list[Config]]:
+    """Trunks before their branches."""
+    waves: list[list[Config]] = []
+    waiting = configs
+    while waiting:
+        ids = {c.id for c in waiting}
+        waves.append([c for c in waiting if c.start.run not in ids])
+        waiting = [c for c in waiting if c.start.run in ids]
+    return waves
 
 
-def _stopping(config: Config) -> Config:
-    """A loss that is not finite is a result of a sweep, not its end."""
-    if config.run.nonfinite == "raise":
-        return config.replaced({"run.nonfinite": "stop"})
-    return config
-
-
-def _dotted(block: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """TOML's nested tables as dotted keys, so that both ways of writing mean the same."""
-    answer: dict[str, Any] = {}
-    for key, value in block.items():
-        if isinstance(value, Mapping) and not before:
-            answer |= _dotted(value, f"{key}.")
-        else:
-            answer[before + key] = value
-    return answer
-
-
-def _check_plan(path: str | Path, planned: Mapping[str, Any], cases: list[Case]) -> None:
-    for name, value in budget(cases).items():
-        if name in planned and planned[name] != value:
-            raise InputError(
-                f"{path} plans {planned[name]:g} {name} but its blocks ask for {value:g}; write "
-                f"the number that is meant."
-            )
+def can_begin(config: Config, out: str | Path) -> bool:
+    """Not where the trunk diverged before the step of the branch."""
+    trunk = Path(out) / config.start.run
+    ended = outcome_of(trunk) if config.start.run else None
+    return (
+        ended is None
+        or ended["status"] != "diverged"
+        or config.start.step in load(trunk).checkpoints()
+    )
 
 
 def _by_processes(configs: list[Config], out: Path, jobs: int) -> None:

@@ -13,7 +13,7 @@ from small_runs import corpus, small
 from sftheory import lm
 from sftheory.cli import main
 from sftheory.core.errors import InputError
-from sftheory.lm import sweeps
+from sftheory.lm import plans, sweeps
 from sftheory.lm.session import Session
 from sftheory.lm.tokens import prepare
 
@@ -199,7 +199,7 @@ def sweep_file(tmp_path):
 
 
 def test_a_sweep_is_the_union_of_products_each_run_once(sweep_file):
-    cases = sweeps.read_sweep(sweep_file)
+    cases = plans.read_sweep(sweep_file)
     assert [case.settings for case in cases] == [
         {"optimizer.lr": 1e-3, "run.seed": 0},
         {"optimizer.lr": 1e-3, "run.seed": 1},
@@ -207,7 +207,7 @@ def test_a_sweep_is_the_union_of_products_each_run_once(sweep_file):
         {"optimizer.lr": 2e-3, "run.seed": 1},
         {"optimizer.name": "sgd", "optimizer.lr": 1e-3, "run.steps": 0},
     ]
-    assert sweeps.budget(cases) == {"runs": 5, "tokens": 4 * 12 * 4 * 16}
+    assert plans.budget(cases) == {"runs": 5, "tokens": 4 * 12 * 4 * 16}
 
 
 def test_a_sweep_repeated_does_what_is_left(sweep_file, tmp_path, monkeypatch):
@@ -230,7 +230,7 @@ def test_a_sweep_repeated_does_what_is_left(sweep_file, tmp_path, monkeypatch):
 def test_a_plan_that_the_blocks_do_not_keep_is_told(sweep_file):
     sweep_file.write_text(sweep_file.read_text().replace("runs = 5", "runs = 6"))
     with pytest.raises(InputError, match="plans 6 runs but its blocks ask for 5"):
-        sweeps.read_sweep(sweep_file)
+        plans.read_sweep(sweep_file)
 
 
 def test_paired_runs_share_their_start_and_their_order(tmp_path):
