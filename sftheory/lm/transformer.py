@@ -154,14 +154,18 @@ class Transformer(nn.Module):
         self.initialise(0)
 
     def initialise(self, seed: int) -> None:
-        """Normal weights of deviation 0.02, smaller by sqrt(2 L) where a layer adds to h."""
+        """Normal weights, of deviation 0.02 at GPT-2's width 768 and 0.02 sqrt(768 / d) at width d.
+
+        So that a layer does as much at every width. Those that add to h are smaller by sqrt(2 L).
+        """
         generator = torch.Generator().manual_seed(seed)
+        base = 0.02 * math.sqrt(768 / self.shape.width)
         for name, p in self.named_parameters():
             with torch.no_grad():
                 if p.ndim == 1:
                     p.fill_(0.0 if name.endswith("bias") else 1.0)
                     continue
-                deviation = 0.02 / math.sqrt(2 * self.shape.layers) if ".out." in name else 0.02
+                deviation = base / math.sqrt(2 * self.shape.layers) if ".out." in name else base
                 p.copy_(torch.randn(p.shape, generator=generator) * deviation)
 
     def hidden(self, tokens: Tensor) -> Tensor:
