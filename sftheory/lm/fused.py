@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from sftheory.lm import kernels
+from sftheory.lm.team import shares_of
 
 
 def usable(h: Tensor) -> bool:
@@ -18,64 +18,62 @@ def usable(h: Tensor) -> bool:
     return h.device.type == "cpu" and h.dtype == torch.float32 and not torch.compiler.is_compiling()
 
 
-class RMSNorm(torch.autograd.Function):
-    """(..., d) and a gain (d,)."""
+class NormOfSum(torch.autograd.Function):
+    """x (..., d), what is added to it or None, and a gain (d,), to the sum and its RMS norm."""
 
     @staticmethod
-    def forward(ctx: Any, h: Tensor, gain: Tensor, eps: float) -> Tensor:
-        h = h.contiguous()
-        out, scale = torch.empty_like(h), h.new_empty(h.shape[:-1])
-        x, y = _rows(h), _rows(out)
-        g, r, e = gain.detach().numpy(), scale.view(-1).numpy(), np.float32(eps)
-        kernels.shared(lambda _, a, b: kernels.norm_rows(x, g, e, y, r, a, b), x.shape[0], x.size)
-        ctx.save_for_backward(h, gain, scale)
-        return out
+    def forward(ctx: Any, x: Tensor, added: Tensor | None, gain: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.set_materialize_grads(False)
+        x = x.contiguous()
+        total = x if added is None else torch.empty_like(x)
+        out, scale = torch.empty_like(x), x.new_empty(x.shape[:-1])
+        other = 0 if added is None else added.contiguous()
+        sizes = scale.numel(), x.numel()
+        kernels.norm_rows(*sizes, x, other, total, out, gain, scale, x.shape[-1])
+        ctx.save_for_backward(total, gain, scale)
+        ctx.summed = added is not None
+        return (total if ctx.summed else x.view_as(x)), out
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> Any:
-        h, gain, scale = ctx.saved_tensors
-        dx = torch.empty_like(h)
-        x, dy, out = _rows(h), _rows(grad.contiguous()), _rows(dx)
-        g, r = gain.detach().numpy(), scale.view(-1).numpy()
-        sums = np.zeros((kernels.shares_of(x.size), x.shape[1]), dtype=np.float32)
-        kernels.shared(
-            lambda i, a, b: kernels.norm_back_rows(dy, x, g, r, out, sums[i], a, b),
-            x.shape[0],
-            x.size,
-        )
-        return dx, torch.from_numpy(sums.sum(0)), None
+    def backward(ctx: Any, of_sum: Tensor | None, of_norm: Tensor | None) -> Any:
+        total, gain, scale = ctx.saved_tensors
+        if of_norm is None:
+            return of_sum, of_sum if ctx.summed else None, None
+        dx, d = torch.empty_like(total), total.shape[-1]
+        sizes = scale.numel(), total.numel()
+        d_gain = total.new_empty(shares_of(total.numel()), d)
+        given = of_norm.contiguous(), 0 if of_sum is None else of_sum.contiguous()
+        kernels.norm_back_rows(*sizes, *given, total, dx, gain, scale, d_gain, d)
+        return dx, dx if ctx.summed else None, d_gain.sum(0)
 
 
 class NormedTurned(torch.autograd.Function):
-    """qkv (B, T, 3, H, w) to q and k, normed and turned, and v, each (B, T, H, w)."""
+    """h (B, T, d) and W (3d, d) to q and k, normed and turned, and v, each (B, T, H, w)."""
 
     @staticmethod
     def forward(
-        ctx: Any, qkv: Tensor, cos: Tensor, sin: Tensor, eps: float
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        qkv = qkv.contiguous()
-        B, T, _, H, w = qkv.shape
-        q, k, v = (qkv.new_empty(B, T, H, w) for _ in range(3))
-        scale = qkv.new_empty(B * T, 2, H)
-        x = qkv.detach().view(B * T, 3, H, w).numpy()
-        given: tuple[Any, ...] = (x, cos.numpy(), sin.numpy(), np.float32(eps))
-        made = (*(part.view(B * T, H, w).numpy() for part in (q, k, v)), scale.numpy())
-        kernels.shared(lambda _, a, b: kernels.turn_rows(*given, *made, a, b), B * T, x.size)
-        ctx.save_for_backward(qkv, cos, sin, scale)
-        return q, k, v
+        ctx: Any, h: Tensor, weight: Tensor, heads: int, cos: Tensor, sin: Tensor
+    ) -> tuple[Tensor, ...]:
+        B, T, d = h.shape
+        h = h.reshape(B * T, d)
+        qkv, scale = h @ weight.T, h.new_empty(B * T, 2, heads)
+        shape = T, heads, d // heads
+        kernels.turn_rows(B * T, qkv.numel(), qkv, cos, sin, scale, *shape)
+        ctx.save_for_backward(h, weight, qkv, cos, sin, scale)
+        ctx.shape = shape
+        return qkv.view(B, T, 3, heads, d // heads).unbind(2)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Any:
-        qkv, cos, sin, scale = ctx.saved_tensors
-        B, T, _, H, w = qkv.shape
+        h, weight, qkv, cos, sin, scale = ctx.saved_tensors
         out = torch.empty_like(qkv)
-        x, o = (part.detach().view(B * T, 3, H, w).numpy() for part in (qkv, out))
-        given: list[Any] = [g.contiguous().view(B * T, H, w).numpy() for g in grads]
-        given += [x, cos.numpy(), sin.numpy(), scale.numpy(), o]
-        kernels.shared(lambda _, a, b: kernels.turn_back_rows(*given, a, b), B * T, x.size)
-        return out, None, None, None
+        given = [g.contiguous() for g in grads]
+        saved = qkv, cos, sin, scale
+        kernels.turn_back_rows(h.shape[0], qkv.numel(), *given, *saved, out, *ctx.shape)
+        B, T, H, w = grads[0].shape
+        return (out @ weight).view(B, T, H * w), out.T @ h, None, None, None
 
 
 class SwiGLU(torch.autograd.Function):
@@ -84,9 +82,9 @@ class SwiGLU(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, both: Tensor) -> Tensor:
         both = both.contiguous()
-        out = both.new_empty(*both.shape[:-1], both.shape[-1] // 2)
-        x, y = _rows(both), _rows(out)
-        kernels.shared(lambda _, a, b: kernels.gate_rows(x, y, a, b), x.shape[0], x.size)
+        h = both.shape[-1] // 2
+        out = both.new_empty(*both.shape[:-1], h)
+        kernels.gate_rows(both.numel() // (2 * h), both.numel(), both, out, h)
         ctx.save_for_backward(both)
         return out
 
@@ -94,11 +92,7 @@ class SwiGLU(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         (both,) = ctx.saved_tensors
-        out = torch.empty_like(both)
-        x, dy, o = _rows(both), _rows(grad.contiguous()), _rows(out)
-        kernels.shared(lambda _, a, b: kernels.gate_back_rows(dy, x, o, a, b), x.shape[0], x.size)
+        out, h = torch.empty_like(both), both.shape[-1] // 2
+        rows = both.numel() // (2 * h)
+        kernels.gate_back_rows(rows, both.numel(), grad.contiguous(), both, out, h)
         return out
-
-
-def _rows(tensor: Tensor) -> Any:
-    return tensor.detach().view(-1, tensor.shape[-1]).numpy()

@@ -1,107 +1,128 @@
 r"""Norms, rotations and gates in one pass over memory, forward and back, for processors.
 
-    RMS norm    y = r gain x,  r = 1 / sqrt(mean x² + eps)
-                dx = r gain dy - x r³ mean(gain dy x),   dgain = Σ r x dy
-    queries and keys    n = r x without a gain, then the pairs (i, i + w/2) turned by (cos, sin)
-    SwiGLU      y = a σ(a) b,   da = dy b σ(a) (1 + a (1 - σ(a))),   db = dy a σ(a)
+    RMS norm of a sum    s = x + a,  y = r gain s,  r = 1 / sqrt(mean s² + eps)
+                         ds += r gain dy - s r³ mean(gain dy s),   dgain = Σ r s dy
+    queries and keys     n = r x without a gain, its pairs (i, i + w/2) turned by (cos, sin), in
+                         place;  dx = r (dn - n mean(n dn)) turned back
+    SwiGLU               y = a σ(a) b,   da = dy b σ(a) (1 + a (1 - σ(a))),   db = dy a σ(a)
 
-torch's own versions read and write each tensor several times. Rows are shared among as many threads
-as torch has, always in the same way, so that results do not depend on chance.
+torch's own versions read and write each tensor several times.
 """
 # pyright: reportCallIssue=false
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-from itertools import pairwise
-from typing import Any
-
-import numba
 import numpy as np
-import torch
 
-_compiled = numba.njit(
-    nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}
-)
+from sftheory.lm.team import compiled, floats, given, loop
+
+EPS = np.float32(1e-6)
 
 
-@_compiled
-def norm_rows(x, gain, eps, y, scale, first, last):
-    """Rows of y and r, from x (rows, d)."""
-    d = x.shape[1]
+@loop
+def norm_rows(table, share, first, last):
+    """Of x, a, s, y (rows, d), gain (d,) and r (rows,), then d; no a where its address is 0."""
+    d = given(table, 6)
+    x, a, s = floats(table, 0, (last, d)), floats(table, 1, (last, d)), floats(table, 2, (last, d))
+    y, gain, scale = floats(table, 3, (last, d)), floats(table, 4, (d,)), floats(table, 5, (last,))
+    sums = given(table, 1) != 0
     for i in range(first, last):
         total = np.float32(0)
-        for j in range(d):
-            total += x[i, j] * x[i, j]
-        r = np.float32(1) / np.sqrt(total / np.float32(d) + eps)
+        if sums:
+            for j in range(d):
+                value = x[i, j] + a[i, j]
+                s[i, j] = value
+                total += value * value
+        else:
+            for j in range(d):
+                total += x[i, j] * x[i, j]
+        row = s[i] if sums else x[i]
+        r = np.float32(1) / np.sqrt(total / np.float32(d) + EPS)
         scale[i] = r
         for j in range(d):
-            y[i, j] = x[i, j] * r * gain[j]
+            y[i, j] = row[j] * r * gain[j]
 
 
-@_compiled
-def norm_back_rows(dy, x, gain, scale, dx, dgain, first, last):
-    """Rows of dx, and what they add to dgain."""
-    d = x.shape[1]
+@loop
+def norm_back_rows(table, share, first, last):
+    """Of dy, ds, s, dx (rows, d), gain (d,), r (rows,), dgain (shares, d), then d; ds may be 0."""
+    d = given(table, 7)
+    dy, ds, s = (
+        floats(table, 0, (last, d)),
+        floats(table, 1, (last, d)),
+        floats(table, 2, (last, d)),
+    )
+    dx, gain = floats(table, 3, (last, d)), floats(table, 4, (d,))
+    scale, dgain = floats(table, 5, (last,)), floats(table, 6, (share + 1, d))[share]
+    dgain[:] = 0
+    adds = given(table, 1) != 0
     for i in range(first, last):
         r, total = scale[i], np.float32(0)
         for j in range(d):
-            total += gain[j] * dy[i, j] * x[i, j]
+            total += gain[j] * dy[i, j] * s[i, j]
         m = total * r * r * r / np.float32(d)
-        for j in range(d):
-            dx[i, j] = r * gain[j] * dy[i, j] - x[i, j] * m
-            dgain[j] += r * x[i, j] * dy[i, j]
+        if adds:
+            for j in range(d):
+                dx[i, j] = ds[i, j] + r * gain[j] * dy[i, j] - s[i, j] * m
+                dgain[j] += r * s[i, j] * dy[i, j]
+        else:
+            for j in range(d):
+                dx[i, j] = r * gain[j] * dy[i, j] - s[i, j] * m
+                dgain[j] += r * s[i, j] * dy[i, j]
 
 
-@_compiled
-def turn_rows(qkv, cos, sin, eps, q, k, v, scale, first, last):
-    """Rows of q, k, v (rows, heads, w), from qkv (rows, 3, heads, w); row i is of time i mod T."""
-    heads, w = qkv.shape[2], qkv.shape[3]
-    T, half = cos.shape[0], w // 2
+@loop
+def turn_rows(table, share, first, last):
+    """Of qkv (rows, 3, heads, w), cos and sin (T, w/2), r (rows, 2, heads); row i is of i mod T."""
+    T, heads, w = given(table, 4), given(table, 5), given(table, 6)
+    half = w // 2
+    qkv, scale = floats(table, 0, (last, 3, heads, w)), floats(table, 3, (last, 2, heads))
+    cos, sin = floats(table, 1, (T, half)), floats(table, 2, (T, half))
     for i in range(first, last):
         t = i % T
-        for h in range(heads):
-            for part in range(2):
-                out = q if part == 0 else k
+        for part in range(2):
+            for h in range(heads):
+                x = qkv[i, part, h]
                 total = np.float32(0)
                 for j in range(w):
-                    total += qkv[i, part, h, j] * qkv[i, part, h, j]
-                r = np.float32(1) / np.sqrt(total / np.float32(w) + eps)
+                    total += x[j] * x[j]
+                r = np.float32(1) / np.sqrt(total / np.float32(w) + EPS)
                 scale[i, part, h] = r
                 for j in range(half):
-                    a, b = r * qkv[i, part, h, j], r * qkv[i, part, h, half + j]
-                    out[i, h, j] = a * cos[t, j] - b * sin[t, j]
-                    out[i, h, half + j] = b * cos[t, j] + a * sin[t, j]
-            for j in range(w):
-                v[i, h, j] = qkv[i, 2, h, j]
+                    a, b = r * x[j], r * x[half + j]
+                    x[j] = a * cos[t, j] - b * sin[t, j]
+                    x[half + j] = b * cos[t, j] + a * sin[t, j]
 
 
-@_compiled
-def turn_back_rows(dq, dk, dv, qkv, cos, sin, scale, out, first, last):
-    """Rows of the gradient of qkv."""
-    heads, w = qkv.shape[2], qkv.shape[3]
-    T, half = cos.shape[0], w // 2
+@loop
+def turn_back_rows(table, share, first, last):
+    """Of dq, dk, dv (rows, heads, w), qkv as turned, cos, sin, r, and the gradient of qkv."""
+    T, heads, w = given(table, 8), given(table, 9), given(table, 10)
+    half = w // 2
+    dv = floats(table, 2, (last, heads, w))
+    qkv, scale = floats(table, 3, (last, 3, heads, w)), floats(table, 6, (last, 2, heads))
+    cos, sin = floats(table, 4, (T, half)), floats(table, 5, (T, half))
+    out = floats(table, 7, (last, 3, heads, w))
     for i in range(first, last):
         t = i % T
-        for h in range(heads):
-            for part in range(2):
-                given = dq if part == 0 else dk
+        for part in range(2):
+            dy = floats(table, part, (last, heads, w))
+            for h in range(heads):
+                x, g, dx = qkv[i, part, h], dy[i, h], out[i, part, h]
                 r, total = scale[i, part, h], np.float32(0)
+                for j in range(w):  # a turn keeps inner products
+                    total += x[j] * g[j]
+                m = total / np.float32(w)
                 for j in range(half):
-                    a, b = given[i, h, j], given[i, h, half + j]
-                    da, db = a * cos[t, j] + b * sin[t, j], b * cos[t, j] - a * sin[t, j]
-                    out[i, part, h, j], out[i, part, h, half + j] = da, db
-                    total += da * qkv[i, part, h, j] + db * qkv[i, part, h, half + j]
-                m = total * r * r * r / np.float32(w)
-                for j in range(w):
-                    out[i, part, h, j] = r * out[i, part, h, j] - m * qkv[i, part, h, j]
+                    a, b = g[j] - m * x[j], g[half + j] - m * x[half + j]
+                    dx[j] = r * (a * cos[t, j] + b * sin[t, j])
+                    dx[half + j] = r * (b * cos[t, j] - a * sin[t, j])
+        for h in range(heads):
             for j in range(w):
                 out[i, 2, h, j] = dv[i, h, j]
 
 
-@_compiled
+@compiled
 def sigmoid(a):
     """(1 + tanh(a / 2)) / 2, with tanh as a quotient of polynomials, to 2e-7."""
     half = np.float32(0.5)
@@ -119,44 +140,26 @@ def sigmoid(a):
     return half + half * (top / low)
 
 
-@_compiled
-def gate_rows(both, y, first, last):
-    """Rows of y = silu(a) b, from (rows, 2h) with a in front of b."""
-    h = y.shape[1]
+@loop
+def gate_rows(table, share, first, last):
+    """Of (rows, 2h) with a in front of b, and y = silu(a) b (rows, h), then h."""
+    h = given(table, 2)
+    both, y = floats(table, 0, (last, 2 * h)), floats(table, 1, (last, h))
     for i in range(first, last):
         for j in range(h):
             a = both[i, j]
             y[i, j] = a * sigmoid(a) * both[i, h + j]
 
 
-@_compiled
-def gate_back_rows(dy, both, out, first, last):
-    """Rows of the gradient of (a, b)."""
-    h = dy.shape[1]
+@loop
+def gate_back_rows(table, share, first, last):
+    """Of dy (rows, h), the pair (rows, 2h) and its gradient, then h."""
+    h = given(table, 3)
+    dy, both = floats(table, 0, (last, h)), floats(table, 1, (last, 2 * h))
+    out = floats(table, 2, (last, 2 * h))
     for i in range(first, last):
         for j in range(h):
             a, b, g = both[i, j], both[i, h + j], dy[i, j]
             s = sigmoid(a)
             out[i, j] = g * b * s * (np.float32(1) + a * (np.float32(1) - s))
             out[i, h + j] = g * a * s
-
-
-def shared(work: Callable[[int, int, int], Any], rows: int, entries: int) -> None:
-    """Calls work(share, first, last) for one share of the rows per thread of torch."""
-    shares = shares_of(entries)
-    if shares == 1:
-        work(0, 0, rows)
-        return
-    cuts = np.linspace(0, rows, shares + 1).astype(int).tolist()
-    jobs = [(i, a, b) for i, (a, b) in enumerate(pairwise(cuts))]
-    list(_pool(shares).map(lambda job: work(*job), jobs))
-
-
-def shares_of(entries: int) -> int:
-    """In how many shares so many entries are cut."""
-    return torch.get_num_threads() if entries >= 2**15 else 1
-
-
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="sftheory-lm")

@@ -38,7 +38,7 @@ class Linear(nn.Module):
 
 
 class Norm(nn.Module):
-    """RMS norm, or layer norm, with a gain."""
+    """RMS norm, or layer norm, with a gain, of h plus what is added to it: (the sum, its norm)."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -47,14 +47,15 @@ class Norm(nn.Module):
         self.bias = nn.Parameter(torch.empty(shape.width)) if layer and shape.bias else None
         self._layer = layer
 
-    def forward(self, h: Tensor) -> Tensor:
+    def forward(self, h: Tensor, added: Tensor | None = None) -> tuple[Tensor, Tensor]:
         if fused.usable(h) and not self._layer:
-            return fused.RMSNorm.apply(h, self.weight, EPS)  # pyright: ignore[reportReturnType]
+            return fused.NormOfSum.apply(h, added, self.weight)  # pyright: ignore[reportReturnType]
+        h = h if added is None else h + added
         gain = self.weight.to(h.dtype)
         if self._layer:
             bias = None if self.bias is None else self.bias.to(h.dtype)
-            return functional.layer_norm(h, gain.shape, gain, bias, EPS)
-        return functional.rms_norm(h, gain.shape, gain, EPS)
+            return h, functional.layer_norm(h, gain.shape, gain, bias, EPS)
+        return h, functional.rms_norm(h, gain.shape, gain, EPS)
 
 
 class Attention(nn.Module):
@@ -67,17 +68,16 @@ class Attention(nn.Module):
         self.out = Linear(shape.width, shape.width, shape.bias)
 
     def forward(self, h: Tensor, turn: tuple[Tensor, Tensor] | None) -> Tensor:
-        B, T, d = h.shape
-        qkv = self.qkv(h).view(B, T, 3, self._heads, d // self._heads)
-        q, k, v = (a.transpose(1, 2) for a in self._prepared(qkv, turn))
+        q, k, v = (a.transpose(1, 2) for a in self._prepared(h, turn))
         mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
-        return self.out(mixed.transpose(1, 2).reshape(B, T, d))
+        return self.out(mixed.transpose(1, 2).reshape(h.shape))
 
-    def _prepared(self, qkv: Tensor, turn: tuple[Tensor, Tensor] | None) -> Any:
+    def _prepared(self, h: Tensor, turn: tuple[Tensor, Tensor] | None) -> Any:
         """Queries, keys and values (B, T, H, w), normed and turned."""
-        if turn is not None and self._qk_norm and fused.usable(qkv):
-            return fused.NormedTurned.apply(qkv, *turn, EPS)
-        q, k, v = qkv.unbind(2)
+        B, T, d = h.shape
+        if turn is not None and self._qk_norm and self.qkv.bias is None and fused.usable(h):
+            return fused.NormedTurned.apply(h, self.qkv.weight, self._heads, *turn)
+        q, k, v = self.qkv(h).view(B, T, 3, self._heads, d // self._heads).unbind(2)
         if self._qk_norm:
             q, k = (functional.rms_norm(a, a.shape[-1:], None, EPS) for a in (q, k))
         if turn is not None:
@@ -113,9 +113,13 @@ class Block(nn.Module):
         self.norm1, self.attention = Norm(shape), Attention(shape)
         self.norm2, self.mlp = Norm(shape), MLP(shape)
 
-    def forward(self, h: Tensor, turn: tuple[Tensor, Tensor] | None) -> Tensor:
-        h = h + self.attention(self.norm1(h), turn)
-        return h + self.mlp(self.norm2(h))
+    def forward(
+        self, h: Tensor, added: Tensor | None, turn: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, Tensor]:
+        """H and what is still to be added to it, before and after."""
+        h, normed = self.norm1(h, added)
+        h, normed = self.norm2(h, self.attention(normed, turn))
+        return h, self.mlp(normed)
 
 
 class Transformer(nn.Module):
@@ -177,9 +181,10 @@ class Transformer(nn.Module):
             turn = self.cos[:T], self.sin[:T]
         else:
             h = h + self.positions[:T].to(self.dtype)
+        added = None
         for block in self.blocks:
-            h = block(h, turn)
-        return self.norm(h)
+            h, added = block(h, added, turn)
+        return self.norm(h, added)[1]
 
     def forward(self, tokens: Tensor) -> Tensor:
         """The logits, (B, T, V)."""

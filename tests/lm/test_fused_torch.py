@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from sftheory.lm import fused
+from sftheory.lm import fused, team
 from sftheory.lm.transformer import EPS, rotated, rotation
 
 
@@ -12,8 +12,16 @@ def plain_norm(h, gain):
     return functional.rms_norm(h, gain.shape, gain, EPS)
 
 
-def plain_turn(qkv, cos, sin):
-    q, k, v = qkv.unbind(2)
+def own_norm(h, gain):
+    return fused.NormOfSum.apply(h, None, gain)[1]
+
+
+def plain_sum_norm(h, added, gain):
+    return h + added, plain_norm(h + added, gain)
+
+
+def plain_turn(h, weight, cos, sin):
+    q, k, v = (h @ weight.T).view(*h.shape[:2], 3, 2, 8).unbind(2)
     q, k = (functional.rms_norm(a, a.shape[-1:], None, EPS) for a in (q, k))
     return rotated(q, cos, sin), rotated(k, cos, sin), v
 
@@ -26,11 +34,17 @@ def plain_swiglu(both):
 def cases(T):
     cos, sin = rotation(T, 8)
     return {
-        "norm": (plain_norm, lambda h, g: fused.RMSNorm.apply(h, g, EPS), [(3, T, 24), (24,)], ()),
+        "norm": (plain_norm, own_norm, [(3, T, 24), (24,)], ()),
+        "norm of a sum": (
+            plain_sum_norm,
+            fused.NormOfSum.apply,
+            [(3, T, 24), (3, T, 24), (24,)],
+            (),
+        ),
         "turn": (
             plain_turn,
-            lambda x, c, s: fused.NormedTurned.apply(x, c, s, EPS),
-            [(3, T, 3, 2, 8)],
+            lambda h, weight, c, s: fused.NormedTurned.apply(h, weight, 2, c, s),
+            [(3, T, 16), (48, 16)],
             (cos, sin),
         ),
         "swiglu": (plain_swiglu, fused.SwiGLU.apply, [(3, T, 48)], ()),
@@ -39,7 +53,7 @@ def cases(T):
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("T", [1, 7, 640])  # the last one is cut into shares
-@pytest.mark.parametrize("name", ["norm", "turn", "swiglu"])
+@pytest.mark.parametrize("name", ["norm", "norm of a sum", "turn", "swiglu"])
 def test_a_kernel_is_torchs_composition_in_float64(name, T, threads):
     torch.set_num_threads(threads)
     plain, own, shapes, constants = cases(T)[name]
@@ -59,10 +73,26 @@ def test_a_kernel_is_torchs_composition_in_float64(name, T, threads):
         torch.testing.assert_close(a.grad.float(), b.grad, rtol=1e-4, atol=1e-4)
 
 
+def test_the_sum_alone_has_its_gradient():
+    h, added, gain = (torch.randn(s, requires_grad=True) for s in ((4, 24), (4, 24), (24,)))
+    weight = torch.randn(4, 24)
+    (fused.NormOfSum.apply(h, added, gain)[0] * weight).sum().backward()
+    assert torch.equal(h.grad, weight) and torch.equal(added.grad, weight) and gain.grad is None
+
+
+def test_without_openmp_one_thread_does_all_rows(monkeypatch):
+    h, gain = torch.randn(640, 64), torch.ones(64)
+    torch.set_num_threads(2)
+    shared = own_norm(h, gain)
+    monkeypatch.setattr(team, "_openmp", lambda: None)
+    assert team.shares_of(h.numel()) == 1
+    torch.testing.assert_close(own_norm(h, gain), shared, rtol=0, atol=0)
+
+
 def test_strided_inputs_are_read_as_they_are():
     h = torch.randn(5, 2, 24).transpose(0, 1)
     gain = torch.ones(24)
-    torch.testing.assert_close(fused.RMSNorm.apply(h, gain, EPS), plain_norm(h, gain))
+    torch.testing.assert_close(own_norm(h, gain), plain_norm(h, gain))
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
