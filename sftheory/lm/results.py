@@ -39,9 +39,7 @@ def record(path: str | Path, out: str | Path = "runs", to: str | Path = "results
     runs = [_ended(path, case, out) for case in cases]
     losses, probes = [], []
     for case, run in zip(cases, runs, strict=True):
-        told = {
-            k: v if isinstance(v, int | float | str) else str(v) for k, v in case.settings.items()
-        }
+        told = {k: v for k, v in case.settings.items() if isinstance(v, int | float | str)}
         row = {"run": run.id, "trunk": case.config.start.run, **told, "status": run.status}
         for found in run.frame().filter(pl.col("split") == "val").iter_rows(named=True):
             kept = {k: found[k] for k in ("step", "tokens", "average", "loss")}
