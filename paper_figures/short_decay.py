@@ -54,7 +54,7 @@ class ShortDecay(Figure):
         axes.set_xticks(self.PEAKS, ["2.5e-4", "1e-3", "4e-3"])
         axes.minorticks_off()
         axes.set(xlabel="peak of the decay", ylabel="what it takes off the loss, nats")
-        axes.legend(fontsize=7)
+        axes.legend(fontsize=7, handlelength=4)
         return figure
 
     def claims(self, data: Data) -> list[Claim]:

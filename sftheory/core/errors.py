@@ -134,9 +134,12 @@ def constant(needed_by: str, name: str, value: Any) -> Any:
     if value is None:
         raise InputError(f"{needed_by} needs {name}, {meaning}, which is not known; {remedy}.")
     try:
-        array = np.asarray(value, dtype=np.float64)
+        text = np.asarray(value).dtype.kind in "bUS"  # "1" and True are no measured constants
+        array = np.array(np.nan) if text else np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
         array = np.array(np.nan)
-    if not (np.isfinite(array) & (array > 0)).all() or array.size == 0:
-        raise InputError(f"{needed_by} needs {name} > 0 and finite, but got {value!r}; {remedy}.")
+    bad = ~(np.isfinite(array) & (array > 0))
+    if bad.any() or array.size == 0:
+        found = f"it {_first(array, bad, 'entry')}" if bad.ndim and bad.any() else f"got {value!r}"
+        raise InputError(f"{needed_by} needs {name} > 0 and finite, but {found}; {remedy}.")
     return float(array) if array.ndim == 0 else array
