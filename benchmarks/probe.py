@@ -72,7 +72,10 @@ NORMS = ["weight_norm.x", "weight_norm.y", "weight_norm.z", "grad_norm", "update
 
 
 def steps_alone() -> None:
-    """Print what a probe at every step adds to the step alone, one thread, 36 layers."""
+    """Print what a probe at every step adds to the step alone, one thread, 36 layers.
+
+    A round is 64 steps of each in turn, so that it holds one evaluation of the stored steps.
+    """
     torch.set_num_threads(1)
     runs: dict[str, Any] = {}
     for name, metrics in {"bare": [], "norms of x, y, z, g and u": NORMS, "all": None}.items():
@@ -82,14 +85,17 @@ def steps_alone() -> None:
         for p in model.parameters():
             p.grad = torch.randn_like(p)
         runs[name] = optimizer.step, log, []
-    for _ in range(30):
+    for _ in range(64 * (ROUNDS + 1)):
         for step, _, times in runs.values():
             times.append(seconds(step, lambda: None)[1])
-    bare = np.median(runs["bare"][2][5:])
-    for name, (_, _, times) in runs.items():
+    spent = {name: np.reshape(times, (-1, 64))[1:] for name, (*_, times) in runs.items()}
+    for name, times in spent.items():
+        ratios = times.mean(1) / spent["bare"].mean(1)
+        typical = np.median(times) / np.median(spent["bare"])
         print(
-            f"step alone, {name:26s} {1e3 * np.median(times[5:]):6.1f} ms "
-            f"{np.median(times[5:]) / bare:6.2f} x processor"
+            f"step alone, {name:26s} {1e3 * np.median(times.mean(1)):6.1f} ms "
+            f"{np.median(ratios):6.3f} x processor ({ratios.min():.3f} to {ratios.max():.3f} "
+            f"over rounds; typical step {typical:.3f})"
         )
 
 

@@ -1,6 +1,6 @@
 r"""The step of `arithmetic` in one pass over memory, compiled for processors.
 
-The list form reads each tensor several times; these loops read y, z, v, m, g once and write y, z,
+The list form reads each tensor several times; this loop reads y, z, v, m, g once and writes y, z,
 v, m once, 28 bytes per float32 parameter for schedule-free AdamW. Parameters are cut into one share
 for each thread of torch.
 """
@@ -18,48 +18,36 @@ import numba
 import numpy as np
 import torch
 from numba import types
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload
 
 from sftheory.optim.arithmetic import Direction, Move
 from sftheory.optim.pieces import Row
+from sftheory.optim.tally import PAIRS
+
+Share = tuple[int, np.ndarray]
+compiled: Any = numba.njit(nogil=True, cache=True, error_model="numpy")
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def plain_pass(y, z, g, decay_y, decay_z, toward, along_y, along_z):
-    """The gradient itself as u."""
-    for i in range(y.size):
-        yi, zi = y[i], z[i]
-        u = g[i] + decay_y * yi + decay_z * zi
-        y[i] = yi + toward * (zi - yi) + along_y * u
-        z[i] = zi + along_z * u
+@compiled
+def advance(y, z, g, v, m, i, numbers):
+    """The step of entry i; v and m are None where the direction has none.
 
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def adaptive_pass(y, z, g, v, beta2, rest2, eps, decay_y, decay_z, toward, along_y, along_z):
-    """With v."""
-    for i in range(y.size):
-        yi, zi, gi = y[i], z[i], g[i]
+    Returns y, z and g as they were, and y and z as they are now.
+    """
+    rest, beta2, rest2, eps, decay_y, decay_z, toward, along_y, along_z = numbers
+    yi, zi, gi = y[i], z[i], g[i]
+    u = gi
+    if m is not None:
+        u = m[i] + rest * (gi - m[i])
+        m[i] = u
+    if v is not None:
         vi = beta2 * v[i] + rest2 * (gi * gi)
         v[i] = vi
-        u = gi / (np.sqrt(vi) + eps) + decay_y * yi + decay_z * zi
-        y[i] = yi + toward * (zi - yi) + along_y * u
-        z[i] = zi + along_z * u
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def momentum_pass(
-    y, z, g, v, m, rest, beta2, rest2, eps, decay_y, decay_z, toward, along_y, along_z
-):
-    """With v and m."""
-    for i in range(y.size):
-        yi, zi, gi = y[i], z[i], g[i]
-        vi = beta2 * v[i] + rest2 * (gi * gi)
-        v[i] = vi
-        mi = m[i] + rest * (gi - m[i])
-        m[i] = mi
-        u = mi / (np.sqrt(vi) + eps) + decay_y * yi + decay_z * zi
-        y[i] = yi + toward * (zi - yi) + along_y * u
-        z[i] = zi + along_z * u
+        u = u / (np.sqrt(vi) + eps)
+    u = u + decay_y * yi + decay_z * zi
+    after, further = yi + toward * (zi - yi) + along_y * u, zi + along_z * u
+    y[i], z[i] = after, further
+    return yi, zi, gi, after, further
 
 
 @intrinsic
@@ -72,47 +60,33 @@ def _at(typing: Any, address: Any, like: Any) -> Any:
     return types.CPointer(like)(address, like), generate
 
 
-@numba.njit(nogil=True, cache=True)
-def plain_rows(table, decay_y, decay_z, toward, along_y, along_z):
-    """`plain_pass` for rows of addresses of y, z, g and their length."""
-    for r in range(table.shape[0]):
-        n = table[r, -1]
-        y = numba.carray(_at(table[r, 0], along_z), n)
-        z = numba.carray(_at(table[r, 1], along_z), n)
-        g = numba.carray(_at(table[r, 2], along_z), n)
-        plain_pass(y, z, g, decay_y, decay_z, toward, along_y, along_z)
+def opened(row, column, low, high, like):
+    """Entries low to high of the array whose address is in a column of a row; None without one."""
+    raise NotImplementedError
 
 
-@numba.njit(nogil=True, cache=True)
-def adaptive_rows(table, beta2, rest2, eps, decay_y, decay_z, toward, along_y, along_z):
-    """`adaptive_pass` for rows of addresses of y, z, g, v and their length."""
-    for r in range(table.shape[0]):
-        n = table[r, -1]
-        y = numba.carray(_at(table[r, 0], along_z), n)
-        z = numba.carray(_at(table[r, 1], along_z), n)
-        g = numba.carray(_at(table[r, 2], along_z), n)
-        v = numba.carray(_at(table[r, 3], along_z), n)
-        adaptive_pass(y, z, g, v, beta2, rest2, eps, decay_y, decay_z, toward, along_y, along_z)
+@overload(opened)
+def _opened(row, column, low, high, like):
+    if isinstance(column, types.NoneType):
+        return lambda row, column, low, high, like: None
+    size = like.bitwidth // 8
+    return lambda row, column, low, high, like: numba.carray(
+        _at(row[column] + low * size, like), high - low
+    )
 
 
-@numba.njit(nogil=True, cache=True)
-def momentum_rows(table, rest, beta2, rest2, eps, decay_y, decay_z, toward, along_y, along_z):
-    """`momentum_pass` for rows of addresses of y, z, g, v, m and their length."""
-    for r in range(table.shape[0]):
-        n = table[r, -1]
-        y = numba.carray(_at(table[r, 0], along_z), n)
-        z = numba.carray(_at(table[r, 1], along_z), n)
-        g = numba.carray(_at(table[r, 2], along_z), n)
-        v = numba.carray(_at(table[r, 3], along_z), n)
-        m = numba.carray(_at(table[r, 4], along_z), n)
-        momentum_pass(
-            y, z, g, v, m, rest, beta2, rest2, eps, decay_y, decay_z, toward, along_y, along_z
-        )
+@compiled
+def _move(y, z, g, v, m, numbers):
+    for i in range(len(y)):
+        advance(y, z, g, v, m, i, numbers)
 
 
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="sftheory-step")
+@compiled
+def _moved_rows(table, v, m, numbers):
+    for row in table:
+        n, like = row[-1], numbers[0]
+        y, z, g = opened(row, 0, 0, n, like), opened(row, 1, 0, n, like), opened(row, 2, 0, n, like)
+        _move(y, z, g, opened(row, v, 0, n, like), opened(row, m, 0, n, like), numbers)
 
 
 def step(
@@ -127,59 +101,42 @@ def step(
     With `starts`, a tensor or None for each row, it returns the sums of `tally`, (rows, 16); with
     `few` only FEW of them are made.
     """
-    keys = ["y", "z", "g"]
-    numbers: list[Any] = [how.decay_y, how.decay_z, move.toward, move.along_y, move.along_z]
-    compiled: Any = plain_rows
-    if how.beta2 is not None:
-        keys, compiled = [*keys, "v"], adaptive_rows
-        numbers = [how.beta2, 1 - how.beta2, how.eps, *numbers]
-    if how.mu is not None:
-        keys, compiled = [*keys, "m"], momentum_rows
-        numbers = [1 - how.mu, *numbers]
+    keys = ["y", "z", "g"] + ["v"] * (how.beta2 is not None) + ["m"] * (how.mu is not None)
+    columns = [[row[k].data_ptr() for row in rows] for k in keys]
+    v, m = (keys.index(k) if k in keys else None for k in ("v", "m"))
+    start = None
+    if starts and not few and all(t is not None for t in starts):
+        start = len(columns)
+        columns.append([t.data_ptr() for t in starts if t is not None])
+    columns.append([row["y"].numel() for row in rows])
+    table = np.array(columns, dtype=np.int64).T.copy()
     like = np.float32 if rows[0]["y"].dtype == torch.float32 else np.float64
-    if starts is not None:
-        return _summed(rows, len(keys), numbers, move, starts, few, like)
-    table = np.array(
-        [[*(row[k].data_ptr() for k in keys), row["y"].numel()] for row in rows], dtype=np.int64
-    )
-    numbers = [like(float(number)) for number in numbers]
+    mu, beta2 = how.mu or 0.0, how.beta2 or 0.0
+    ends = (how.decay_y, how.decay_z, move.toward, move.along_y, move.along_z)
+    numbers = tuple(like(float(a)) for a in (1 - mu, beta2, 1 - beta2, how.eps, *ends))
     shares = _shares(table, torch.get_num_threads(), like().itemsize)
-    _each(shares, lambda share: compiled(share[1], *numbers))
-    return None
+    if starts is None:
+        _each(shares, lambda share: _moved_rows(share[1], v, m, numbers))
+        return None
+    from sftheory.optim.one_pass_sums import summed_rows
 
-
-def _summed(
-    rows: list[Row],
-    keys: int,
-    numbers: list[Any],
-    move: Move,
-    starts: list[torch.Tensor | None],
-    few: bool,
-    like: Any,
-) -> np.ndarray:
-    from sftheory.optim import one_pass_sums as summing
-
-    measured = all(start is not None for start in starts)
-    lines = []
-    for row, start in zip(rows, starts, strict=True):
-        # what is missing is never read, but every column is an address
-        held = [row.get(k, row["g"]) for k in ("y", "z", "g", "v", "m")]
-        held.append(row["g"] if start is None else start)
-        lines.append([*(t.data_ptr() for t in held), row["y"].numel()])
-    table = np.array(lines, dtype=np.int64)
-    padded = [0.0] * (9 - len(numbers)) + numbers
-    recover = [1 - 1 / move.built_with, 1 - 1 / move.beta, 0.0]
-    padded = [like(float(number)) for number in (*padded, *recover)]
-    sums = np.zeros((len(rows), summing.WIDTH))
-    shares = _shares(table, torch.get_num_threads(), like().itemsize)
-    parts = [np.zeros((len(share), summing.WIDTH)) for _, share in shares]
+    back = tuple(like(1 - 1 / beta) for beta in (move.built_with, move.beta))
+    parts = [np.zeros((len(share), len(PAIRS))) for _, share in shares]
     _each(
         list(zip(shares, parts, strict=True)),
-        lambda job: summing.summed_rows(job[0][1], job[1], keys - 3, measured, few, *padded),
+        lambda job: summed_rows(job[0][1], job[1], v, m, start, few or None, numbers, *back),
     )
+    if len(parts) == 1:
+        return parts[0]
+    sums = np.zeros((len(rows), len(PAIRS)))
     for (first, share), part in zip(shares, parts, strict=True):
         sums[first : first + len(share)] += part
     return sums
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="sftheory-step")
 
 
 def _each(jobs: list[Any], do: Callable[[Any], None]) -> None:
@@ -189,7 +146,7 @@ def _each(jobs: list[Any], do: Callable[[Any], None]) -> None:
         list(_pool(len(jobs)).map(do, jobs))
 
 
-def _shares(table: np.ndarray, threads: int, itemsize: int) -> list[tuple[int, np.ndarray]]:
+def _shares(table: np.ndarray, threads: int, itemsize: int) -> list[Share]:
     """The rows, cut where needed, in `threads` tables of equal numbers of entries.
 
     Each comes with the number of its first row.

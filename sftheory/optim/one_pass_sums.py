@@ -1,8 +1,7 @@
-"""The one pass of `one_pass` with the inner products of `tally`, block by block in the cache.
+"""The one pass of `one_pass` with the inner products of `tally`, while each entry is at hand.
 
-Each block is copied, moved by the very loops of a step that nobody looks at, and summed while it is
-still in the cache: the trajectory is the same, bit for bit, and memory is read once. Sums within a
-block are in the parameters' precision, over blocks in float64.
+The arithmetic of the step is that of a step that nobody looks at, bit for bit: only the sums may be
+reordered. Within a block they are in the parameters' precision, over blocks in float64.
 """
 # pyright: reportPrivateImportUsage=false, reportCallIssue=false
 
@@ -11,190 +10,68 @@ from __future__ import annotations
 from typing import Any
 
 import numba
-import numpy as np
 
-from sftheory.optim.one_pass import _at, adaptive_pass, momentum_pass, plain_pass
-from sftheory.optim.one_pass_norms import BLOCK as LONG
-from sftheory.optim.one_pass_norms import (
-    LANES,
-    adaptive_norms,
-    collect,
-    momentum_norms,
-    plain_norms,
-)
-from sftheory.optim.tally import PAIRS
+from sftheory.optim.one_pass import advance, compiled, opened
 
-BLOCK = 256
-Y, Z, G, V, M, START = range(6)  # columns of addresses; the last column is the length
+BLOCK = 4096
 loose: Any = {"reassoc", "nsz", "contract"}  # sums may be taken in any order; NaN stays NaN
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=loose)
-def _norms(y, z, y1, z1, g, k, k1, zero, out):
-    """Of y, z, x and g before the step, and of what the step changed."""
-    yy = yd = dd = zz = ze = ee = xx = xf = ff = gg = gd = gb = bb = zero
-    for i in range(y.size):
-        yi, zi, gi = y[i], z[i], g[i]
-        d, e, back = y1[i] - yi, z1[i] - zi, zi - yi
+@numba.njit(nogil=True, cache=True, fastmath=loose)
+def _plus(total, a, b):
+    return total + a * b
+
+
+@compiled
+def _norms(y, z, g, v, m, numbers, k, out):
+    """Of y, its change, z, x = y + k (z - y) and g."""
+    yy = dd = zz = xx = gg = y.dtype.type(0)
+    for i in range(len(y)):
+        yi, zi, gi, after, _ = advance(y, z, g, v, m, i, numbers)
+        d, x = after - yi, yi + k * (zi - yi)
+        yy, dd, zz = _plus(yy, yi, yi), _plus(dd, d, d), _plus(zz, zi, zi)
+        xx, gg = _plus(xx, x, x), _plus(gg, gi, gi)
+    for place, value in ((0, yy), (2, dd), (3, zz), (6, xx), (9, gg)):
+        out[place] += value
+
+
+@compiled
+def _products(y, z, g, v, m, start, numbers, k, k1, out):
+    """All of them; distances where there is a start."""
+    yy = yd = dd = zz = ze = ee = xx = xf = ff = gg = gd = gb = bb = y.dtype.type(0)
+    pp = qq = rr = y.dtype.type(0)
+    for i in range(len(y)):
+        yi, zi, gi, after, further = advance(y, z, g, v, m, i, numbers)
+        d, e, back = after - yi, further - zi, zi - yi
         x = yi + k * back
         f = d + k1 * (e - d) + (k1 - k) * back  # of the next x, where another beta made y
-        yy += yi * yi
-        yd += yi * d
-        dd += d * d
-        zz += zi * zi
-        ze += zi * e
-        ee += e * e
-        xx += x * x
-        xf += x * f
-        ff += f * f
-        gg += gi * gi
-        gd += gi * d
-        gb += gi * back
-        bb += back * back
-    for j, value in enumerate((yy, yd, dd, zz, ze, ee, xx, xf, ff, gg, gd, gb)):
-        out[j] += value
-    out[12] += (1 - k) * (1 - k) * bb
+        yy, yd, dd = _plus(yy, yi, yi), _plus(yd, yi, d), _plus(dd, d, d)
+        zz, ze, ee = _plus(zz, zi, zi), _plus(ze, zi, e), _plus(ee, e, e)
+        xx, xf, ff = _plus(xx, x, x), _plus(xf, x, f), _plus(ff, f, f)
+        gg, gd, gb = _plus(gg, gi, gi), _plus(gd, gi, d), _plus(gb, gi, back)
+        bb = _plus(bb, back, back)
+        if start is not None:
+            p, q, r = yi - start[i], zi - start[i], x - start[i]
+            pp, qq, rr = _plus(pp, p, p), _plus(qq, q, q), _plus(rr, r, r)
+    sums = (yy, yd, dd, zz, ze, ee, xx, xf, ff, gg, gd, gb, bb, pp, qq, rr)
+    for place, value in enumerate(sums):
+        out[place] += (1 - k) * (1 - k) * value if place == 12 else value
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=loose)
-def _distances(y, z, start, k, zero, out):
-    """Of y, z and x from the start."""
-    a = b = c = zero
-    for i in range(y.size):
-        yi, zi, wi = y[i], z[i], start[i]
-        p, q = yi - wi, zi - wi
-        r = p + k * (q - p)
-        a += p * p
-        b += q * q
-        c += r * r
-    out[13] += a
-    out[14] += b
-    out[15] += c
+@compiled
+def summed_rows(table, out, v, m, start, few, numbers, k, k1):
+    """Move the rows of a table of addresses, and add to the rows of `out` in the order of PAIRS.
 
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def summed_rows(
-    table,
-    out,
-    kind,
-    starts,
-    few,
-    rest,
-    beta2,
-    rest2,
-    eps,
-    decay_y,
-    decay_z,
-    toward,
-    along_y,
-    along_z,
-    k,
-    k1,
-    zero,
-):
-    """A step of the rows of a table; `kind` is 0 for the plain pass, 1 with v, 2 with v and m.
-
-    With `few` only norms are summed, in the loops of `one_pass_norms`.
+    v, m and start are columns, or None; with `few`, which is True or None, only FEW are summed.
     """
-    for r in range(table.shape[0]):
-        n = table[r, -1]
-        y = numba.carray(_at(table[r, Y], along_z), n)
-        z = numba.carray(_at(table[r, Z], along_z), n)
-        g = numba.carray(_at(table[r, G], along_z), n)
-        v = numba.carray(_at(table[r, V], along_z), n)
-        m = numba.carray(_at(table[r, M], along_z), n)
-        start = numba.carray(_at(table[r, START], along_z), n)
-        y0, z0 = np.empty(BLOCK, y.dtype), np.empty(BLOCK, y.dtype)
-        first = 0
-        if few:  # all but what does not fill the lanes
-            first = n - n % LANES
-            lanes = np.zeros(5 * LANES, y.dtype)
-            for low in range(0, first, LONG):
-                high = min(low + LONG, first)
-                yb, zb, gb, vb = y[low:high], z[low:high], g[low:high], v[low:high]
-                if kind == 0:
-                    plain_norms(yb, zb, gb, lanes, k, decay_y, decay_z, toward, along_y, along_z)
-                elif kind == 1:
-                    adaptive_norms(
-                        yb,
-                        zb,
-                        gb,
-                        vb,
-                        lanes,
-                        k,
-                        beta2,
-                        rest2,
-                        eps,
-                        decay_y,
-                        decay_z,
-                        toward,
-                        along_y,
-                        along_z,
-                    )
-                else:
-                    momentum_norms(
-                        yb,
-                        zb,
-                        gb,
-                        vb,
-                        m[low:high],
-                        lanes,
-                        k,
-                        rest,
-                        beta2,
-                        rest2,
-                        eps,
-                        decay_y,
-                        decay_z,
-                        toward,
-                        along_y,
-                        along_z,
-                    )
-                collect(lanes, out[r])
-        for low in range(first, n, BLOCK):
-            high = min(low + BLOCK, n)
-            yb, zb, gb = y[low:high], z[low:high], g[low:high]
-            yk, zk = y0[: high - low], z0[: high - low]
-            for i in range(high - low):
-                yk[i] = yb[i]
-                zk[i] = zb[i]
-            if kind == 0:
-                plain_pass(yb, zb, gb, decay_y, decay_z, toward, along_y, along_z)
-            elif kind == 1:
-                adaptive_pass(
-                    yb,
-                    zb,
-                    gb,
-                    v[low:high],
-                    beta2,
-                    rest2,
-                    eps,
-                    decay_y,
-                    decay_z,
-                    toward,
-                    along_y,
-                    along_z,
-                )
+    for r in range(len(table)):
+        row, sums = table[r], out[r]
+        for low in range(0, row[-1], BLOCK):
+            high, like = min(low + BLOCK, row[-1]), numbers[0]
+            y, z = opened(row, 0, low, high, like), opened(row, 1, low, high, like)
+            g, w = opened(row, 2, low, high, like), opened(row, start, low, high, like)
+            second, first = opened(row, v, low, high, like), opened(row, m, low, high, like)
+            if few is not None:
+                _norms(y, z, g, second, first, numbers, k, sums)
             else:
-                momentum_pass(
-                    yb,
-                    zb,
-                    gb,
-                    v[low:high],
-                    m[low:high],
-                    rest,
-                    beta2,
-                    rest2,
-                    eps,
-                    decay_y,
-                    decay_z,
-                    toward,
-                    along_y,
-                    along_z,
-                )
-            _norms(yk, zk, yb, zb, gb, k, k1, zero, out[r])
-            if starts:
-                _distances(yk, zk, start[low:high], k, zero, out[r])
-
-
-WIDTH = len(PAIRS)
+                _products(y, z, g, second, first, w, numbers, k, k1, sums)

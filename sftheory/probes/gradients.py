@@ -23,11 +23,16 @@ class BackwardWatch:
     def __init__(self, wanted: Callable[[], bool], ended: Callable[[], None]) -> None:
         self._wanted, self._ended = wanted, ended
         self._hooks: dict[int, Any] = {}
+        self._followed: tuple[Any, Any] = (), []
         self._queued = False
 
     def follow(self, parameters: tuple[Parameter, ...]) -> None:
         """Watch these parameters, and no others; those without gradients join when they get one."""
-        held = {id(p): p for p in parameters if p.requires_grad and p.is_leaf}
+        learn = [p.requires_grad and p.is_leaf for p in parameters]
+        if parameters is self._followed[0] and learn == self._followed[1]:
+            return
+        self._followed = parameters, learn
+        held = {id(p): p for p, ok in zip(parameters, learn, strict=True) if ok}
         for gone in self._hooks.keys() - held.keys():
             self._hooks.pop(gone).remove()
         hook = untraced(self._accumulated)

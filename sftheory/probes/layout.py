@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import is_
 from typing import Any
 
 import torch
@@ -37,9 +38,7 @@ class Layout:
     def is_of(self, optimizer: torch.optim.Optimizer) -> bool:
         """Whether the optimizer still holds these parameters, and no others."""
         held = [p for group in optimizer.param_groups for p in group["params"]]
-        return len(held) == len(self.parameters) and all(
-            p is q for p, q in zip(held, self.parameters, strict=True)
-        )
+        return len(held) == len(self.parameters) and all(map(is_, held, self.parameters))
 
 
 def read_layout(

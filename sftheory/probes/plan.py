@@ -11,18 +11,18 @@ from torch import Tensor
 from torch.nn import Module
 
 from sftheory.core.errors import InputError
-from sftheory.probes.buffer import RowBuffer
 from sftheory.probes.chosen import Chosen, choose
 from sftheory.probes.coefficients import on_device
+from sftheory.probes.evaluating import Evaluation, Taken
 from sftheory.probes.hessian import curvatures
 from sftheory.probes.inner_products import is_sharded
 from sftheory.probes.layout import read_layout
-from sftheory.probes.modules import Modules, RunningMeans
+from sftheory.probes.modules import Modules
 from sftheory.probes.one_step import OneStep
-from sftheory.probes.reading import Pair, Reading, asked_by
+from sftheory.probes.reading import Pair, asked_by
 from sftheory.probes.sequences import Sequences
-
-_ROWS = 64
+from sftheory.probes.tallying import Tally
+from sftheory.probes.vectors import Vectors
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Question:
 
 
 class Plan:
-    """Products, buffer and module tables for one set of parameters."""
+    """Products, rows and module tables for one set of parameters."""
 
     def __init__(
         self,
@@ -57,19 +57,19 @@ class Plan:
         start: dict[int, Tensor],
     ) -> None:
         self._question, self._optimizer, self._model = question, optimizer, model
-        self._has_sequences = sequences.exist
         self.layout = read_layout(optimizer, model, question.modules)
         parameters = self.layout.parameters
         if question.curvatures and any(map(is_sharded, parameters)):
             raise InputError("Sharpness needs whole parameters, these are sharded; leave it out.")
         self.modules = Modules(self.layout)
         device, dtype = self.modules.device, self.modules.dtype
-        self.products = OneStep(
-            self.layout, optimizer, sequences, question.products, device, dtype, start
-        )
+        pairs = question.products
+        self.vectors = Vectors(self.layout, optimizer, sequences, pairs, start)
+        common = self.layout, self.vectors, pairs, device, dtype
+        along = Tally.suits(optimizer, self.layout, pairs)
+        self.products = Tally(*common, optimizer) if along else OneStep(*common)
         self.keys = [(m, metric.name) for metric in question.metrics for m in self.layout.modules]
-        self.buffer = RowBuffer(_ROWS, len(self.keys), device, dtype)
-        self._means = RunningMeans()
+        self.rows = Evaluation(question.metrics, self.modules, sequences.exist)
         self._curvature: dict[bool, Tensor] = {}
 
     def sample(self, loss: Callable[[], Tensor] | None) -> None:
@@ -84,34 +84,25 @@ class Plan:
                 every_module=self._question.modules is not None,
             )
 
-    def row(
+    def take(
         self,
+        step: int,
         coefficients: list[tuple[Any, Any, Any]],
-        *,
         scale: Any,
         gap: Any,
         backwards: int,
         batches: int,
-    ) -> Tensor:
-        """The values of one step, in the order of `keys`."""
-        modules = self.modules
-        products: dict[Pair, Tensor] = {}
-        scale, gap = (on_device(value, modules.device, modules.dtype) for value in (scale, gap))
-        for pairs, table, present in self.products.finish(scale):
-            products.update(zip(pairs, modules.sums(table, present), strict=True))
-        gamma, beta, c = (modules.common(values) for values in zip(*coefficients, strict=True))
-        reading = Reading(
-            product=lambda pair: products.get(pair, modules.undefined),
-            curvature=lambda *, preconditioned: self._curvature[preconditioned],
-            average=self._means.take,
-            gamma=gamma,
-            beta=beta,
-            c=c,
-            size=modules.size,
-            whole=modules.whole,
-            gap=gap,
-            backwards=backwards,
-            batches=batches,
-            has_sequences=self._has_sequences,
-        )
-        return torch.cat([metric(reading) for metric in self._question.metrics])
+    ) -> list[tuple[list[int], Tensor]]:
+        """Store one step; returns the rows that have arrived on the host, in the order of `keys`.
+
+        Coefficients that are tensors are copied: their owner may change them in place.
+        """
+        device, dtype = self.modules.device, self.modules.dtype
+        if scale is not None:
+            scale = on_device(scale, device, dtype)
+        own = [
+            [on_device(v, device, dtype).clone() if isinstance(v, Tensor) else v for v in values]
+            for values in zip(*coefficients, strict=True)
+        ]
+        found = self.products.finish(scale)
+        return self.rows.append(Taken(step, found, own, gap, backwards, batches, self._curvature))

@@ -171,12 +171,12 @@ class Probe:
         """Look again which parameters there are."""
         if not self._plan.layout.is_of(self._optimizer):
             self._drain()
-            self._plan = self._arranged(self._plan.products.start)
+            self._plan = self._arranged(self._plan.vectors.start)
             self._backwards = 0
         self._watch.follow(self._plan.layout.parameters)
 
     def _drain(self) -> None:
-        self._write(self._plan.buffer.drain())
+        self._write(self._plan.rows.drain())
 
     def _write(self, arrived: list[tuple[list[int], Tensor]]) -> None:
         for steps, rows in arrived:
@@ -228,14 +228,10 @@ class Probe:
         plan = self._plan
         if self._inside:
             plan.products.after()
-            row = plan.row(
-                coefficients,
-                scale=1.0 if self._scale is None else self._scale,
-                gap=(torch.nan if self._observed is None else self._observed) - self._f_star,
-                backwards=self._backwards,
-                batches=self._backwards * self._first_batch,
-            )
-            self._write(plan.buffer.append(self.step, row))
+            gap = (torch.nan if self._observed is None else self._observed) - self._f_star
+            backwards, batches = self._backwards, self._backwards * self._first_batch
+            took = self.step, coefficients, self._scale, gap, backwards, batches
+            self._write(plan.take(*took))
         plan.products.clear()
         self._watch.forget()
         self._backwards, self._inside, self._observed = 0, False, None

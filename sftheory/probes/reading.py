@@ -1,4 +1,4 @@
-"""What a metric sees of one step: inner products over modules, still on the device."""
+"""What a metric sees: inner products over modules, of many steps at once, still on the device."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _VECTORS = {*_MOVING, "g", "first", "used", "z-x", "z-y"}
 
 @dataclass(frozen=True)
 class Reading:
-    """The quantities of one logged step; every tensor is (modules,) unless it says otherwise.
+    """The quantities of S logged steps; every tensor is (S modules,), one step after another.
 
     Attributes:
         product: (a, b) -> <a, b>, NaN for a module in which none of its parameters has both.
         curvature: (preconditioned=...) -> the largest eigenvalue of each module's Hessian.
-        average: (name, value) -> the mean of this value over the logged steps so far.
-        gamma, beta, c: the coefficients of this step, NaN where a module's groups disagree.
+        average: (name, value) -> the mean of this value over the logged steps up to each.
+        gamma, beta, c: the coefficients of the step, NaN where a module's groups disagree.
         size: the number of entries.
         whole: True for the module '' alone.
-        gap: f(y_t) - f*, a scalar; NaN until a loss is observed.
-        backwards: how many times backward() ran for this step.
+        gap: f(y_t) - f*; NaN until a loss is observed.
+        backwards: how many times backward() ran for each of these steps.
         batches: how many times the first of these passes' batch fits into the step's.
         has_sequences: whether the optimizer has x, y and z.
         point: which sequence `w` means: "" for the parameters, "x" or "z".
@@ -49,7 +49,7 @@ class Reading:
     point: str = ""
 
     def at(self, point: str) -> Reading:
-        """The same step with x, y or z for w; y is what the parameters hold while training."""
+        """The same steps with x, y or z for w; y is what the parameters hold while training."""
         return replace(self, point="" if point == "y" else point)
 
     def dot(self, a: str, b: str) -> Tensor:
@@ -117,7 +117,7 @@ def asked_by(
         c=one,
         size=one,
         whole=one == 1,
-        gap=one[0],
+        gap=one,
         backwards=2,
         batches=2,
         has_sequences=has_sequences,

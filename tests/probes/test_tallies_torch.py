@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from networks import batch, loss_of, network, table
+from networks import batch, joined, loss_of, network, table
 
+from sftheory.core.registry import Entry
 from sftheory.optim import GPAAdamW, ScheduleFreeAdamW, ScheduleFreePlus, ScheduleFreeSGD
 from sftheory.probes import probe
+from sftheory.probes.metrics import METRICS
+from sftheory.probes.tallying import Tally
 
 OPTIMIZERS = {
     "sgd": lambda p, **k: ScheduleFreeSGD(p, lr=0.3, momentum=0.8, **k),
@@ -37,8 +40,8 @@ def rows(
         optimizer.tallies = ()
     with probe(optimizer, model, every=every, metrics=metrics) as log:
         products = log._plan.products
-        assert (products._tally is not None) == summed
-        assert not summed or products._tally.few == (metrics is NORMS)
+        assert isinstance(products, Tally) == summed
+        assert not summed or products.few == (metrics is NORMS)
         for t in range(steps):
             optimizer.zero_grad()
             loss = loss_of(model, batch(t, dtype=dtype))
@@ -141,7 +144,53 @@ def test_a_metric_that_the_step_cannot_sum_is_taken_around_it():
     model = network()
     optimizer = ScheduleFreeSGD(model.parameters(), compile=True)
     with probe(optimizer, model, metrics=["cosine.x"]) as log:
-        assert log._plan.products._tally is None
+        assert not isinstance(log._plan.products, Tally)
+
+
+@pytest.mark.parametrize("summed", [True, False])
+def test_a_metric_may_ask_for_a_difference_after_the_step(monkeypatch, summed):
+    METRICS.load()
+    ask = {"grad_norm": ("used", "z-y"), "z_minus_x": ("dw", "z-x")}
+    for name, pair in ask.items():
+        metric = Entry(name, lambda s, pair=pair: s.dot(*pair), facts={})
+        monkeypatch.setitem(METRICS._entries, name, metric)
+    model = network()
+    optimizer = ScheduleFreeAdamW(model.parameters(), lr=0.1, betas=(0.5, 0.9), compile=True)
+    names = [*ask] if not summed else ["grad_norm"]
+    with probe(optimizer, model, metrics=names, modules=[""]) as log:
+        assert isinstance(log._plan.products, Tally) == summed
+        for t in range(3):
+            optimizer.zero_grad()
+            loss_of(model, batch(t)).backward()
+            y = joined(list(model.parameters()), range(4))
+            g = joined([p.grad for p in model.parameters()], range(4))
+            z = joined([optimizer.state[p].get("z", p) for p in model.parameters()], range(4))
+            optimizer.step()
+    dw, x = joined(list(model.parameters()), range(4)) - y, 2 * y - z  # y = (z + x) / 2
+    found = table(log)
+    assert found[2, "", "grad_norm"] == pytest.approx(float(g @ (z - y)), rel=1e-11)
+    if not summed:
+        assert found[2, "", "z_minus_x"] == pytest.approx(float(dw @ (z - x)), rel=1e-11)
+
+
+@pytest.mark.parametrize("make", [OPTIMIZERS["adamw"], OPTIMIZERS["plus"]], ids=["adamw", "plus"])
+def test_rows_are_the_same_whenever_they_are_asked_for(make):
+    def asked(often):
+        model = network()
+        optimizer = make(model.parameters(), compile=True)
+        with probe(optimizer, model) as log:
+            for t in range(70):  # more than are stored
+                optimizer.zero_grad()
+                for part in range(1 + (t % 5 == 3)):  # kinds of steps change
+                    loss = loss_of(model, batch(t + part))
+                    log.observe(loss)
+                    loss.backward()
+                optimizer.step(**({"loss": loss} if make is OPTIMIZERS["plus"] else {}))
+                if often:
+                    log.frame()
+        return table(log)
+
+    assert asked(often=True) == asked(often=False)
 
 
 def test_a_step_that_raises_leaves_nothing_behind():

@@ -1,8 +1,9 @@
-"""Metrics: each is one function of a `Reading`, the inner products of one step.
+"""Metrics: each is one function of a `Reading`, the inner products of logged steps.
 
 A metric is registered with `@METRICS.register()` in a module of this folder. It may ask for any
-inner product: `s.dot(a, b)` is <a, b> over the parameters of each module, shape (modules,), and
-`s.norm(a)` its root. The vectors are
+inner product: `s.dot(a, b)` is <a, b> over the parameters of each module, and `s.norm(a)` its root.
+Many steps are evaluated together, all their modules along one axis, so that a metric is a function
+of each entry alone. The vectors are
 
     w        the parameters w_t, where the gradient was taken
     dw       w_{t+1} - w_t
