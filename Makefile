@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 QUICK ?=
 
-.PHONY: reproduce test test-slow setup benchmarks clean
+.PHONY: reproduce test test-slow cluster-test setup benchmarks clean
 
 reproduce: $(STAMP)
 	@$(BIN)/sftheory reproduce $(if $(QUICK),--quick)
@@ -27,6 +27,10 @@ test: $(STAMP)
 test-slow: $(STAMP)
 	MPLBACKEND=agg $(ONE_THREAD) $(BIN)/python -m pytest -n auto -m slow
 
+# sweeps on a real Slurm, which it installs; needs root on Debian, or a machine with its daemons
+cluster-test: $(STAMP)
+	scripts/slurm_test.sh $(BIN)/python
+
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
@@ -37,5 +41,14 @@ $(STAMP): pyproject.toml constraints.txt
 benchmarks: $(STAMP)
 	for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
+# executes all notebooks and keeps their outputs; a cell has two minutes, a stalled kernel one retry
+notebooks: $(STAMP)
+	$(BIN)/python scripts/notebooks.py
+
+# docs/_build/html, without a warning; the gallery shows the figures that have been made
+docs: $(STAMP)
+	@test -f paper_figures/out/index.html || $(BIN)/sftheory reproduce --quick
+	$(BIN)/python scripts/docs.py
+
 clean:
-	rm -rf $(VENV) paper_figures/out .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) paper_figures/out docs/_build .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from sftheory.core.errors import InputError, nearest
 from sftheory.core.registry import Entry, Registry
+from sftheory.explore_commands import add_report_options, report
 from sftheory.fit_commands import add_options, fit
 from sftheory.options import (
     add_constants,
@@ -128,6 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = command(sweep, "Train every run of a TOML with lists; repeated, it does what is left.")
     add_training_options(sub, whole)
     add_options(command(fit, "A law fitted to the loss curves of logs, and where they end."))
+    add_report_options(command(report, "The live explorers as one page that needs no server."))
     return parser
 
 
@@ -258,7 +260,3 @@ def _with_progress(make: Callable[..., Any], ids: list[str], kwargs: dict[str, A
     ) as bar:
         task = bar.add_task("figures", total=len(set(ids)) or len(FIGURES.names()), last="")
         return make(ids, **kwargs, progress=lambda m: bar.update(task, advance=1, last=m["figure"]))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

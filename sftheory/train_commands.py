@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
 from sftheory.core.errors import InputError
+from sftheory.lm.launch import REQUEUE
 from sftheory.terminal import as_json, show_table, table_of
 
-REQUEUE = 75  # EX_TEMPFAIL: stopped by a signal, the same command goes on
+FIRST = "0"  # the rank that speaks
 
 
 def train(options: argparse.Namespace) -> int:
     """`sftheory train`: one run; status 75 if a signal stopped it, so that it can be queued again.
 
-    With --from the run begins at a checkpoint of another.
+    With --from the run begins at a checkpoint of another; with --processes several share it.
     """
+    if options.processes > 1:
+        from sftheory.lm.launch import launched
+
+        return launched(_words(options), options.processes)
     from sftheory import lm
     from sftheory.lm.branching import branched
     from sftheory.lm.config import Config, parsed, read_sections
+    from sftheory.lm.parallel import LostError, MeetingError
 
     out = Path(options.out)
     if options.source is None:
@@ -40,24 +48,37 @@ def train(options: argparse.Namespace) -> int:
         config = branched(trunk, at, wanted.run.steps, point=options.point, settings=settings)
     try:
         run = lm.train(config, not options.anew, out, progress=not options.json)
-    except FloatingPointError as error:
-        raise InputError(str(error)) from None
-    _report([run], options.json)
+    except LostError as error:
+        print(error, file=sys.stderr)
+        return REQUEUE
+    except (FloatingPointError, InputError) as error:
+        if _speaks() or isinstance(error, MeetingError):
+            raise InputError(str(error)) from None
+        return 2
+    if _speaks():
+        _report([run], options.json)
     return 0 if run.status != "unfinished" else REQUEUE
 
 
 def sweep(options: argparse.Namespace) -> int:
     """`sftheory sweep`: every run of a TOML with lists; repeated, it does what is left."""
-    from sftheory import lm
+    from sftheory.lm import sweeps
 
-    runs = lm.sweep(
-        options.config,
-        options.out,
-        changes=options.set,
-        cluster=options.cluster,
-        jobs=options.jobs,
-        progress=not options.json,
-    )
+    how = {
+        "changes": options.set,
+        "jobs": options.jobs,
+        "processes": options.processes,
+        "sbatch": _pairs(options.sbatch),
+    }
+    if options.cluster == "script":
+        paths = [str(path) for path in sweeps.scripts(options.config, options.out, **how)]
+        if options.json:
+            print(as_json(paths))
+        else:
+            print("\n".join(f"sbatch {path}" for path in paths) or "Every run has ended.")
+        return 0
+    bars = not options.json
+    runs = sweeps.sweep(options.config, options.out, cluster=options.cluster, progress=bars, **how)
     _report(runs, options.json)
     return 0 if all(run.status != "unfinished" for run in runs) else REQUEUE
 
@@ -69,9 +90,23 @@ def add_training_options(sub: argparse.ArgumentParser, whole: Any) -> None:
         "--set", action="append", default=[], metavar="KEY=VALUE", help="such as run.steps=200"
     )
     sub.add_argument("--out", default="runs", help="(runs) the folder of all runs")
+    sub.add_argument(
+        "--processes", type=whole, default=1, help="(1) of this machine that share a run"
+    )
     if sub.prog.endswith("sweep"):
-        sub.add_argument("--cluster", default="inline", help="(inline) or local: processes")
-        sub.add_argument("--jobs", type=whole, default=1, help="(1) processes at once")
+        sub.add_argument(
+            "--cluster",
+            default="inline",
+            help="(inline) or local: processes; slurm: an array of jobs; script: only its script",
+        )
+        sub.add_argument("--jobs", type=whole, default=1, help="(1) runs at once")
+        sub.add_argument(
+            "--sbatch",
+            action="append",
+            default=[],
+            metavar="KEY=VALUE",
+            help="options of sbatch, such as partition=gpu, gres=gpu:1, time=60 in minutes",
+        )
         return
     sub.add_argument("--from", dest="source", metavar="RUN", help="begin at a checkpoint of this")
     sub.add_argument("--at", help="(end) the step of that checkpoint")
@@ -112,3 +147,27 @@ def _step(text: str) -> int:
     if not text.isdecimal():
         raise InputError(f"--at must be a step or 'end', but got {text!r}.")
     return int(text)
+
+
+def _speaks() -> bool:
+    """Whether this process reports, where several share a run."""
+    return os.environ.get("RANK", FIRST) == FIRST
+
+
+def _words(options: argparse.Namespace) -> list[str]:
+    """The command again, for each of several processes."""
+    words = ["train", options.config, "--out", options.out]
+    words += [word for change in options.set for word in ("--set", change)]
+    for name, value in (("from", options.source), ("at", options.at), ("point", options.point)):
+        words += [] if value is None else [f"--{name}", value]
+    return words + ["--anew"] * options.anew + ["--json"] * options.json
+
+
+def _pairs(texts: list[str]) -> dict[str, str]:
+    pairs = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise InputError(f"--sbatch {text!r} is no option; write --sbatch partition=gpu.")
+        pairs[key] = value
+    return pairs

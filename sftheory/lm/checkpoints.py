@@ -6,11 +6,11 @@ checksum of the tensors. It is written beside its place, synced to the disk and 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
-import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,34 +18,55 @@ import torch
 from torch import Tensor
 
 from sftheory.core.errors import InputError
+from sftheory.lm import shard_files
+from sftheory.lm.shard_files import checksum
+from sftheory.lm.shards import Pieces, whole
 
 TENSORS, STATE = "tensors.safetensors", "state.json"
 
 
 def write(folder: Path, step: int, state: dict[str, Any]) -> Path:
-    """A checkpoint of a nested state of tensors, numbers and texts.
+    """A checkpoint of a nested state of whole tensors, numbers and texts.
 
     Raises:
         InputError: the disk is full, or the folder cannot be written; nothing is left behind.
     """
     from safetensors.torch import save_file
 
-    tensors: dict[str, Tensor] = {}
-    tree = packed(state, tensors, "")
-    final = folder / f"step-{step:08d}"
-    own = folder / f".unfinished-{step:08d}-{os.getpid()}"
-    try:
+    found: dict[str, Any] = {}
+    tree = packed(state, found, "")
+    tensors = {name: _on_host(value) for name, value in found.items()}
+    own, final = unfinished(folder, step), folder / f"step-{step:08d}"
+    with told(own, final):
         own.mkdir(parents=True, exist_ok=True)
         save_file(tensors, own / TENSORS)
-        record = {"step": step, "crc32": _checksum(own / TENSORS), "state": tree}
-        (own / STATE).write_text(json.dumps(record), encoding="utf-8")
-        for name in (TENSORS, STATE):
-            _sync(own / name)
-        if final.exists():  # written before a resume; the same step gives the same bits
-            shutil.rmtree(own)
-            return final
-        own.rename(final)
-        _sync(folder)
+        record = {"step": step, "crc32": checksum(own / TENSORS), "state": tree}
+        complete(own, final, record, [TENSORS])
+    return final
+
+
+def unfinished(folder: Path, step: int) -> Path:
+    """Where this process writes a checkpoint before it gets its name."""
+    return folder / f".unfinished-{step:08d}-{os.getpid()}"
+
+
+def complete(own: Path, final: Path, record: dict[str, Any], names: Iterable[str]) -> None:
+    """Writes the record beside the files `names`, waits for the disk, and gives the name."""
+    (own / STATE).write_text(json.dumps(record), encoding="utf-8")
+    for name in (*names, STATE):
+        _sync(own / name)
+    if final.exists():  # written before a resume; the same step gives the same bits
+        shutil.rmtree(own)
+        return
+    own.rename(final)
+    _sync(final.parent)
+
+
+@contextlib.contextmanager
+def told(own: Path, final: Path) -> Iterator[None]:
+    """A context of writing `own`, which deletes it and says one sentence where that fails."""
+    try:
+        yield
     except OSError as error:
         shutil.rmtree(own, ignore_errors=True)
         raise InputError(
@@ -60,39 +81,60 @@ def write(folder: Path, step: int, state: dict[str, Any]) -> Path:
                 f"command again."
             ) from None
         raise
-    return final
 
 
 def read(folder: Path, step: int) -> dict[str, Any]:
-    """The state of a checkpoint.
+    """The state of a checkpoint, of shards too, as whole tensors on the host.
 
     Raises:
         InputError: it is not there, or damaged.
     """
     from safetensors.torch import load_file
 
+    def load(path: Path, record: dict[str, Any]) -> dict[str, Any]:
+        if shard_files.FORMAT in record:
+            return shard_files.read_whole(path, record[shard_files.FORMAT])
+        if checksum(path / TENSORS) != record["crc32"]:
+            raise ValueError("its checksum is another")
+        return load_file(path / TENSORS)
+
+    return read_by(load, folder, step)
+
+
+def read_by(
+    load: Callable[[Path, dict[str, Any]], dict[str, Any]], folder: Path, step: int
+) -> dict[str, Any]:
+    """The state of a checkpoint, whose tensors `load` reads from its folder and record.
+
+    Raises:
+        InputError: it is not there, or damaged.
+    """
     path = folder / f"step-{step:08d}"
     if not path.is_dir():
         known = ", ".join(map(str, steps(folder))) or "none"
         raise InputError(f"There is no checkpoint of step {step} in {folder}; there are {known}.")
     try:
         record = json.loads((path / STATE).read_text(encoding="utf-8"))
-        if _checksum(path / TENSORS) != record["crc32"]:
-            raise ValueError("its checksum is another")
-        tensors = load_file(path / TENSORS)
-        return unpacked(record["state"], tensors)
+        return unpacked(record["state"], load(path, record))
     except Exception as error:
         raise InputError(
             f"The checkpoint {path} is damaged ({error}); take another step, or delete it."
         ) from None
 
 
-def latest(folder: Path) -> tuple[int, dict[str, Any], list[str]] | None:
-    """Step and state of the last checkpoint that can be read, and what is wrong with later ones."""
+def latest(
+    folder: Path, look: Callable[[Path, int], Any] | None = None
+) -> tuple[int, Any, list[str]] | None:
+    """Step and state of the last checkpoint that can be read, and what is wrong with later ones.
+
+    Args:
+        folder: of the checkpoints.
+        look: what is done with one instead of reading it.
+    """
     complaints = []
     for step in reversed(steps(folder)):
         try:
-            return step, read(folder, step), complaints
+            return step, (look or read)(folder, step), complaints
         except InputError as error:
             complaints.append(str(error))
     if complaints:
@@ -123,10 +165,10 @@ def set_aside(folder: Path, after: int) -> None:
             (folder / f"step-{step:08d}").rename(folder / f"damaged-{step:08d}")
 
 
-def packed(value: Any, tensors: dict[str, Tensor], path: str) -> Any:
+def packed(value: Any, tensors: dict[str, Any], path: str) -> Any:
     """A nested value as JSON, with its tensors put aside under the names of their places."""
-    if isinstance(value, Tensor):
-        tensors[path] = value.detach().cpu().contiguous().clone()
+    if isinstance(value, Tensor | Pieces):
+        tensors[path] = value
         return {"tensor": path}
     if isinstance(value, dict):
         return {"entries": [[k, packed(v, tensors, f"{path}/{k}")] for k, v in value.items()]}
@@ -140,7 +182,7 @@ def packed(value: Any, tensors: dict[str, Tensor], path: str) -> Any:
     raise InputError(f"A {type(value).__name__} at {path} cannot be saved; use numbers or tensors.")
 
 
-def unpacked(value: Any, tensors: dict[str, Tensor]) -> Any:
+def unpacked(value: Any, tensors: dict[str, Any]) -> Any:
     """What `packed` was given."""
     if not isinstance(value, dict):
         return value
@@ -156,24 +198,21 @@ def unpacked(value: Any, tensors: dict[str, Tensor]) -> Any:
 
 
 def state_hash(state: dict[str, Any]) -> str:
-    """A sha256 of every bit of a state."""
+    """A sha256 of every bit of a state; of shards all processes must ask."""
     import hashlib
 
-    tensors: dict[str, Tensor] = {}
+    tensors: dict[str, Any] = {}
     tree = json.dumps(packed(state, tensors, ""))
     digest = hashlib.sha256(tree.encode())
-    for name, tensor in sorted(tensors.items()):
+    for name in sorted(tensors):
         digest.update(name.encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+        digest.update(_on_host(tensors[name]).reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
-def _checksum(path: Path) -> int:
-    value = 0
-    with path.open("rb") as file:
-        while block := file.read(2**22):
-            value = zlib.crc32(block, value)
-    return value
+def _on_host(value: Any) -> Tensor:
+    tensor = value.whole() if isinstance(value, Pieces) else whole(value)
+    return tensor.cpu().contiguous().clone()
 
 
 def _sync(path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -22,7 +25,8 @@ class Flat:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self._params = list(model.parameters())
+        named = dict(model.named_parameters())
+        self._names, self._params = list(named), list(named.values())
         self.theta = torch.cat([p.detach().reshape(-1) for p in self._params])
         self.grad: Tensor | None = None
         for p, part in zip(self._params, self.cut(self.theta), strict=True):
@@ -32,6 +36,30 @@ class Flat:
         """Views of a vector, shaped like the parameters."""
         parts = vector.split([p.numel() for p in self._params])
         return [part.view(p.shape) for part, p in zip(parts, self._params, strict=True)]
+
+    def put(self, vector: Tensor) -> None:
+        """Parameters from a vector like `theta`."""
+        self.theta.copy_(vector)
+
+    def point(self) -> Tensor:
+        """(n,): the parameters."""
+        return self.theta
+
+    def joined(self, named: Mapping[str, Tensor]) -> Tensor:
+        """(n,): tensors, named and shaped like the parameters, as one vector."""
+        return torch.cat([named[name].reshape(-1) for name in self._names])
+
+    def packed(self, vector: Tensor) -> Tensor:
+        """A vector as something that can be saved."""
+        return vector
+
+    def unpacked(self, saved: Tensor) -> Tensor:
+        """What `packed` was given."""
+        return saved
+
+    def shared_state(self, state: dict[str, Any], optimizer: Any) -> dict[str, Any]:
+        """The state of an optimizer, as it is."""
+        return state
 
     def with_grad(self) -> Tensor:
         """Gradients gather in one vector from now on, which is returned, zeroed."""

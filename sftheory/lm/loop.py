@@ -5,11 +5,12 @@ from __future__ import annotations
 import gc
 import math
 import time
+from signal import Signals as Signal
 from typing import Any
 
 import torch
 
-from sftheory.lm import checkpoints
+from sftheory.lm import checkpoints, saving
 from sftheory.lm.calendar import Calendar
 from sftheory.lm.probing import attached
 from sftheory.lm.progress import Progress
@@ -54,10 +55,10 @@ class Loop:
             while session.step < session.last:
                 self._step()
                 self._after_step()
-                if signals.arrived:
+                if arrived := session.world.largest(signals.arrived):
                     self._save()
                     self.progress.say(
-                        f"{signals.arrived} came; step {session.step} is saved, and the same "
+                        f"{Signal(arrived).name} came; step {session.step} is saved, and the same "
                         f"command goes on from it."
                     )
                     return
@@ -83,7 +84,7 @@ class Loop:
     def _after_step(self) -> None:
         session, calendar, step = self.session, self.calendar, self.session.step
         if calendar.stores(step, self.config.averages.trajectory):
-            self.folder.store_point(step, session.flat.theta, session.lr)
+            self.folder.store_point(step, session.flat.point(), session.lr)
         if calendar.logs(step):
             self._log()
         if calendar.evaluates(step):
@@ -130,8 +131,9 @@ class Loop:
         if self._probe is not None:
             self._probe.frame()  # writes what it still holds
         self.folder.sync()
-        checkpoints.write(self.folder.checkpoints, session.step, session.state())
-        checkpoints.prune(self.folder.checkpoints, self.config.run.keep, self.calendar.kept)
+        saving.write(session, self.folder.checkpoints)
+        if session.world.first:
+            checkpoints.prune(self.folder.checkpoints, self.config.run.keep, self.calendar.kept)
         self.progress.pause(time.perf_counter() - began)
 
     def _diverge(self, step: int) -> None:
@@ -139,7 +141,7 @@ class Loop:
         session, place = self.session, self.folder.path / "diagnosis"
         samples = session.samples + (step - session.step - 1) * self.config.run.batch
         facts = {"bad_step": step, "first_sample": samples}
-        checkpoints.write(place, session.step, {**session.state(), **facts})
+        saving.write(session, place, facts)
         if self.config.run.nonfinite == "stop":
             self._finish("diverged", step=step)
             return
@@ -151,4 +153,5 @@ class Loop:
     def _finish(self, status: str, **facts: Any) -> None:
         session = self.session
         outcome = {"status": status, "step": session.step, **facts}
-        self.folder.finish(outcome | {"state": checkpoints.state_hash(session.state())})
+        outcome["state"] = saving.state_hash(session)
+        session.world.alone(lambda: self.folder.finish(outcome))

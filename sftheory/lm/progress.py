@@ -25,10 +25,11 @@ class Progress:
 
         self._session, config = session, session.config
         self._tokens = config.run.batch * config.model.context
-        self._board: Any = _board(folder) if config.run.tensorboard else None
-        self._peak = peak_flops(session.device)
-        self._console = Console(stderr=True)
-        self._shown = shown and self._console.is_terminal
+        first, peak = session.world.first, peak_flops(session.device)
+        self._board: Any = _board(folder) if config.run.tensorboard and first else None
+        self._peak = None if peak is None else peak * session.world.size
+        self._console = Console(stderr=True, quiet=not first)
+        self._shown = shown and first and self._console.is_terminal
         self._bar: Any = None
         self._since, self._at = time.perf_counter(), session.step
 

@@ -176,7 +176,9 @@ class Run:
         device: "auto", "cpu", "cuda".  dtype: of the computation, "auto", "float32", "bfloat16".
         compile: "auto" (on CUDA), "yes", "no".  threads: of torch on processors; 0 leaves them.
         deterministic: only deterministic kernels, for resuming bit-exactly on a GPU.
-        parallel: "none".  tensorboard: losses also as event files.
+        parallel: "none", "ddp" (replicas) or "fsdp" (shards), started by torchrun; how many
+            processes there are is not part of the config.
+        tensorboard: losses also as event files.
     """
 
     steps: int = 200
@@ -215,7 +217,7 @@ class Run:
         _one_of("run.nonfinite", self.nonfinite, ("raise", "stop", "skip"))
         _one_of("run.dtype", self.dtype, ("auto", "float32", "bfloat16"))
         _one_of("run.compile", self.compile, ("auto", "yes", "no"))
-        _one_of("run.parallel", self.parallel, ("none",))
+        _one_of("run.parallel", self.parallel, ("none", "ddp", "fsdp"))
         if self.device.split(":")[0] not in ("auto", "cpu", "cuda"):
             raise nearest("run.device", self.device, ("auto", "cpu", "cuda"))
 

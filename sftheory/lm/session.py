@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -9,39 +10,42 @@ from torch import Tensor
 
 from sftheory.core.errors import InputError
 from sftheory.lm import optimizers
+from sftheory.lm.arranging import arranged
 from sftheory.lm.averages import AverageBank
 from sftheory.lm.batches import Batches
 from sftheory.lm.config import Config
 from sftheory.lm.devices import compiler, settled
 from sftheory.lm.evaluation import Evaluator
-from sftheory.lm.flat import Flat
 from sftheory.lm.learning_rates import steps_of
+from sftheory.lm.parallel import World
 from sftheory.lm.tokens import Tokens
 from sftheory.lm.transformer import Transformer, flops_per_token
 
 
 class Session:
-    """Model, optimizer, averages and data of a run.
+    """Model, optimizer, averages and data of a run, or the part of them that a process has.
 
     Attributes:
+        flat: the parameters of this process as a vector.
         step: t, over the whole history of a branch.  samples: sequences seen.
         losses, norms: of the steps since the last row, on the device.
         lr: of the last step.
     """
 
-    def __init__(self, config: Config, tokens: Tokens) -> None:
-        self.config, self.tokens = config, tokens
+    def __init__(self, config: Config, tokens: Tokens, world: World | None = None) -> None:
+        self.config, self.tokens, self.world = config, tokens, world or World()
         run = config.run
-        self.device, dtype, compiled = settled(run)
+        device, dtype, compiled = settled(run)
+        self.device = self.world.device(device)
         self.model = Transformer(config.model, tokens.vocabulary, dtype)
         self.model.initialise(run.seed)
         self.model.to(self.device)
-        self.flat = Flat(self.model)
+        self._wrap = compiler(compiled)
+        self.flops_per_token = flops_per_token(self.model)
+        self.flat, self._loss = arranged(self.model, self.world, self._wrap)
         self.optimizer = optimizers.build(config.optimizer, self.model)
         self._wants_loss = optimizers.wants_loss(self.optimizer)
         self.has_average = optimizers.has_average(self.optimizer)
-        self._wrap = compiler(compiled)
-        self._loss = self._wrap(self.model.loss)
         self._lrs = steps_of(config)
         self.step = self.first = config.start.step
         self.last = self.first + run.steps
@@ -57,7 +61,8 @@ class Session:
         self.samples, self.lr, self.skipped = 0, 0.0, 0
         self.losses: list[Tensor] = []
         self.norms: list[Tensor] = []
-        self.flops_per_token = flops_per_token(self.model)
+        self._share = run.batch // self.world.size
+        self._micro = math.gcd(run.micro, self._share) if run.micro else self._share
         self.evaluator: Evaluator | None = None
 
     def lr_of(self, step: int) -> float:
@@ -67,17 +72,16 @@ class Session:
     def gradient(self) -> tuple[Tensor, Tensor]:
         """The mean gradient of the coming batch, in place; its cross-entropy and its norm."""
         self.flat.with_grad()
-        run = self.config.run
-        micro = run.micro or run.batch
-        parts = run.batch // micro
+        parts = self._share // self._micro
+        first = self.samples + self.world.rank * self._share
         total: Tensor | None = None
-        for tokens in self.batches(self.samples, run.batch).split(micro):
-            objective, loss = self._loss(tokens)
+        for i, tokens in enumerate(self.batches(first, self._share).split(self._micro)):
+            objective, loss = self._loss(tokens, last=i == parts - 1)
             (objective / parts if parts > 1 else objective).backward()
             loss = loss.detach() / parts if parts > 1 else loss.detach()
             total = loss if total is None else total + loss
         assert total is not None
-        return total, self.flat.norm()
+        return self.world.mean(total), self.flat.norm()
 
     def move(self, loss: Tensor, norm: Tensor, *, skip: bool = False) -> None:
         """Clip, step, average and count; with `skip` only count."""
@@ -108,28 +112,39 @@ class Session:
 
     @torch.no_grad()
     def evaluate(self, point: str) -> float:
-        """The validation loss at a point, in nats per token."""
+        """The validation loss at a point, in nats per token; all processes must ask."""
         if self.evaluator is None:
             scratch = Transformer(self.model.shape, self.tokens.vocabulary, self.model.dtype)
             run, data = self.config.run, self.config.data
             batch = run.micro or run.batch
             scratch.to(self.device)
-            self.evaluator = Evaluator(scratch, self.tokens, data.eval_tokens, batch, self._wrap)
+            self.evaluator = Evaluator(
+                scratch,
+                self.tokens,
+                data.eval_tokens,
+                batch,
+                self._wrap,
+                micro=self._micro,
+                world=self.world,
+            )
         return self.evaluator(self.weights(point))
 
     @torch.no_grad()
     def weights(self, point: str) -> Tensor:
-        """(n,): the weights at a point; of "last" these are the run's own."""
+        """(n of this process,): the weights at a point; of "last" these are the run's own."""
         if point == "last":
             return self.flat.theta
         if point == "x" and self.has_average:
             own: Any = self.optimizer
-            found = own.averaged_state_dict(self.model)
-            return torch.cat([found[n].reshape(-1) for n, _ in self.model.named_parameters()])
+            return self.flat.joined(own.averaged_state_dict(self.model))
         return self.bank.value(point)
 
     def state(self) -> dict[str, Any]:
-        """Everything that continuing bit for bit needs."""
+        """Everything that continuing bit for bit needs; of shards, those of this process."""
+        averages = {
+            name: {**entry, "value": self.flat.packed(entry["value"])}
+            for name, entry in self.bank.state().items()
+        }
         return {
             "step": self.step,
             "samples": self.samples,
@@ -137,20 +152,26 @@ class Session:
             "skipped": self.skipped,
             "model": dict(self.model.state_dict()),
             "optimizer": self.optimizer.state_dict(),
-            "averages": self.bank.state(),
+            "averages": averages,
             "losses": torch.stack(self.losses) if self.losses else None,
             "norms": torch.stack(self.norms) if self.norms else None,
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Continue from a state.
+        """Continue from a state, whole or of shards.
 
         Raises:
             InputError: it is of a model of another shape.
         """
         self.load_weights(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.bank.load(state["averages"])
+        saved = self.flat.shared_state(state["optimizer"], self.optimizer)
+        self.optimizer.load_state_dict(saved)
+        self.bank.load(
+            {
+                name: {**entry, "value": self.flat.unpacked(entry["value"])}
+                for name, entry in state["averages"].items()
+            }
+        )
         self.step, self.samples = state["step"], state["samples"]
         self.lr, self.skipped = state["lr"], state["skipped"]
         for name in ("losses", "norms"):
@@ -166,5 +187,4 @@ class Session:
                 "The checkpoint is of a model of another shape; keep [model] and the tokenizer as "
                 "they were."
             )
-        for name, value in weights.items():
-            own[name].copy_(value)
+        self.flat.put(self.flat.joined(weights))

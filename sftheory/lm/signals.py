@@ -1,4 +1,4 @@
-"""SIGTERM and SIGUSR1 as a question that is asked once each step."""
+"""SIGTERM, SIGUSR1 and SIGUSR2 as a question that is asked once each step."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import signal
 import threading
 from typing import Any, Self
 
-_HEARD = (signal.SIGTERM, signal.SIGUSR1)
+_HEARD = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 
 class Signals:
-    """A context in which the two signals are noted instead of obeyed.
+    """A context in which these signals are noted instead of obeyed.
 
     Attributes:
-        arrived: the name of the first one; "" while there was none.
+        arrived: the number of the first one; 0 while there was none.
     """
 
     def __init__(self) -> None:
-        self.arrived = ""
+        self.arrived = 0
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -30,4 +30,4 @@ class Signals:
             signal.signal(which, handler)
 
     def _note(self, number: int, _: Any) -> None:
-        self.arrived = self.arrived or signal.Signals(number).name
+        self.arrived = self.arrived or number

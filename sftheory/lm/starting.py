@@ -26,7 +26,8 @@ def begin(session: Session, out: Path) -> None:
     if not start.run:
         return
     parent = check_unchanged(out / start.run)
-    state = checkpoints.read(out / start.run / "checkpoints", start.step)
+    where = out / start.run / "checkpoints"
+    state = session.world.agreed(lambda: checkpoints.read(where, start.step))
     if start.point == "state":
         if parent.optimizer.name != session.config.optimizer.name:
             raise InputError(

@@ -205,6 +205,14 @@ class RunFolder:
         own.replace(self.path / name)
 
 
+class Elsewhere(RunFolder):
+    """The folder as the processes see it that leave writing to the first."""
+
+    def append(self, log: str, rows: Iterable[dict[str, Any]]) -> None: ...
+    def sync(self) -> None: ...
+    def store_point(self, step: int, theta: torch.Tensor, lr: float) -> None: ...
+
+
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
     """The rows of a log; a last line that was cut off is left out."""
     if not path.exists():

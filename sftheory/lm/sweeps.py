@@ -1,18 +1,21 @@
-"""The runs of a plan, trained here or by processes; finished ones are skipped."""
+"""The runs of a plan, trained here, by processes or by Slurm; finished ones are skipped."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sftheory.core.errors import InputError, count, nearest
+from sftheory.lm import array_script, slurm
 from sftheory.lm.config import Config
+from sftheory.lm.jobs import Job, check_processes
 from sftheory.lm.plans import read_sweep
 from sftheory.lm.runs import Run, load
 from sftheory.lm.store import folder_of, outcome_of
 from sftheory.lm.training import train
 
-CLUSTERS = ("inline", "local")
+CLUSTERS = ("inline", "local", "slurm")
 
 
 def sweep(
@@ -23,6 +26,8 @@ def sweep(
     cluster: str = "inline",
     jobs: int = 1,
     progress: bool = False,
+    processes: int = 1,
+    sbatch: Mapping[str, Any] | None = None,
 ) -> list[Run]:
     """Train every run of a sweep; the same call again does what is left.
 
@@ -32,28 +37,73 @@ def sweep(
         path: of the TOML.
         out: the folder of all runs.
         changes: settings such as "run.steps=20", made to every run.
-        cluster: "inline", or "local" for processes of submitit.
+        cluster: "inline"; "local" for processes of submitit; "slurm" for an array of jobs, for
+            which this call waits: stopped and repeated, it waits for the same jobs.
         jobs: of them at once.
         progress: progress bars, inline.
+        processes: that share each run, with run.parallel = "ddp" or "fsdp".
+        sbatch: further options of Slurm's sbatch, such as {"partition": "gpu", "time": 60}; the
+            time is in minutes.
 
     Returns:
         the runs, in the order of the file.
 
     Raises:
-        InputError: the file or a config cannot be used; runs that ended before are kept.
+        InputError: the file or a config cannot be used, or Slurm is absent or refuses; runs that
+            ended before are kept.
     """
     if cluster not in CLUSTERS:
         raise nearest("cluster", cluster, CLUSTERS)
-    count("jobs", jobs)
-    configs = [case.config for case in read_sweep(path, changes)]
+    configs = _asked(path, changes, jobs, processes)
     for wave in _waves(configs):
         left = [c for c in wave if not outcome_of(folder_of(out, c)) and can_begin(c, out)]
         if cluster == "inline":
             for config in left:
-                train(config, out=out, progress=progress)
+                if processes == 1:
+                    train(config, out=out, progress=progress)
+                else:
+                    Job(config.to_dict(), str(out), processes)()
+        elif left and cluster == "local":
+            _by_processes(left, Path(out), jobs, processes)
         elif left:
-            _by_processes(left, Path(out), jobs)
+            how: Mapping[str, Any] = sbatch or {}
+            slurm.run_all(left, Path(out), jobs, processes=processes, options=how)
     return [load(folder_of(out, c)) for c in configs if can_begin(c, out)]
+
+
+def scripts(
+    path: str | Path,
+    out: str | Path = "runs",
+    *,
+    changes: list[str] | tuple[str, ...] = (),
+    jobs: int = 1,
+    processes: int = 1,
+    sbatch: Mapping[str, Any] | None = None,
+) -> list[Path]:
+    """Write what `sweep` would do as `sbatch --array` scripts, and submit nothing.
+
+    A script has the runs that are left; there is one for the trunks and one for their branches,
+    which has to wait for the first. The arguments are those of `sweep`.
+    """
+    found = []
+    for i, wave in enumerate(_waves(_asked(path, changes, jobs, processes))):
+        left = [c for c in wave if not outcome_of(folder_of(out, c)) and can_begin(c, out)]
+        if left:
+            name, how = f"{Path(path).stem}.{i + 1}", {"processes": processes}
+            options: Mapping[str, Any] = sbatch or {}
+            found.append(
+                array_script.write_script(left, Path(out), name, jobs, options=options, **how)
+            )
+    return found
+
+
+def _asked(
+    path: str | Path, changes: list[str] | tuple[str, ...], jobs: int, processes: int
+) -> list[Config]:
+    count("jobs", jobs)
+    configs = [case.config for case in read_sweep(path, changes)]
+    check_processes(configs, count("processes", processes))
+    return configs
 
 
 def _waves(configs: list[Config]) -> list[list[Config]]:
@@ -78,7 +128,7 @@ def can_begin(config: Config, out: str | Path) -> bool:
     )
 
 
-def _by_processes(configs: list[Config], out: Path, jobs: int) -> None:
+def _by_processes(configs: list[Config], out: Path, jobs: int, processes: int) -> None:
     try:
         import submitit
     except ImportError:
@@ -92,7 +142,7 @@ def _by_processes(configs: list[Config], out: Path, jobs: int) -> None:
     while waiting or running:
         while waiting and len(running) < jobs:
             config = waiting.pop(0)
-            running.append((config, executor.submit(one_run, config.to_dict(), str(out))))
+            running.append((config, executor.submit(Job(config.to_dict(), str(out), processes))))
         config, job = running.pop(0)
         try:
             job.result()
@@ -103,8 +153,3 @@ def _by_processes(configs: list[Config], out: Path, jobs: int) -> None:
             f"{len(failed)} of {len(configs)} runs failed, the first was {failed[0]}; the logs are "
             f"in {out / 'jobs'}, and the same command does what is left."
         )
-
-
-def one_run(sections: dict[str, Any], out: str) -> str:
-    """What a job does; returns the run's folder."""
-    return str(train(Config.of(sections), out=out).directory)
