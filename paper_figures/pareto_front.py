@@ -94,7 +94,7 @@ class ParetoFront(Figure):
             right.plot(curve.x, curve.y, marker=MARKS[name], ms=4, color=COLOURS[name], label=name)
         right.set_xscale("log", base=2)
         right.set_xticks([1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2], ["1", "2", "4", "8", "16"])
-        right.set(xlabel="peak learning rate, 1e-3", title="after 600 steps")
+        right.set(xlabel="peak learning rate, 1e-3", ylabel="validation loss after 600 steps")
         return figure
 
     def claims(self, data: Data) -> list[Claim]:

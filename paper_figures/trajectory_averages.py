@@ -74,7 +74,7 @@ class TrajectoryAverages(Figure):
             colour = "C1" if name.startswith("schedule") else "C3" if "last it" in name else "C0"
             ax.errorbar(x, [k], xerr=bars, fmt="o", ms=4, color=colour, capsize=2)
         ax.axvline(0, color="C2", lw=1)
-        ax.text(0, -0.75, "WSD 20%", color="C2", fontsize=7.5, ha="center", va="top")
+        ax.text(0.004, -0.7, "WSD 20%", color="C2", fontsize=7.5, va="top")
         ax.set_yticks(range(len(order)), order)
         ax.set_ylim(-1.4, len(order) - 0.5)
         ax.set_xlabel("loss above the WSD of the same runs, nats")
@@ -108,5 +108,7 @@ class TrajectoryAverages(Figure):
                 "<=",
                 0,
                 source="this project",
+                known_failure="it is .029 below in the mean, but three seeds leave an interval that "
+                "holds 0",
             ),
         ]
