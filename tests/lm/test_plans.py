@@ -12,6 +12,7 @@ from sftheory.lm.plans import budget, read_sweep
 
 ROOT = Path(__file__).parents[2]
 PLANS = sorted((ROOT / "experiments").glob("g*.toml"))
+GPU_PLANS = sorted((ROOT / "experiments" / "gpu").glob("g*.toml"))
 RECORDED = ROOT / "paper_figures" / "recorded"
 PLAN = """
 [model]
@@ -107,12 +108,18 @@ def test_a_plan_that_cannot_be_meant_is_one_sentence(plan, old, new, sentence):
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("path", PLANS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", [*PLANS, *GPU_PLANS], ids=lambda p: f"{p.parent.name}-{p.stem}")
 def test_a_shipped_plan_asks_for_the_budget_that_it_names(path):
     cases = read_sweep(path)  # refuses another budget
-    assert all(c.config.run.threads == 1 for c in cases)
     largest = max(c.config.run.steps * c.config.run.batch * c.config.model.context for c in cases)
-    assert largest <= 2e6
+    assert largest <= (1e7 if path in GPU_PLANS else 2e6)
+
+
+def test_both_sizes_of_a_plan_have_the_same_runs():
+    assert [p.name for p in PLANS] == [p.name for p in GPU_PLANS]
+    for small, large in zip(PLANS, GPU_PLANS, strict=True):
+        a, b = read_sweep(small), read_sweep(large)
+        assert [c.settings.get("block") for c in a] == [c.settings.get("block") for c in b]
 
 
 @pytest.mark.parametrize("path", PLANS, ids=lambda p: p.stem)
