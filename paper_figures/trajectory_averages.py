@@ -85,8 +85,8 @@ class TrajectoryAverages(Figure):
         return [
             Claim(
                 "G8-near",
-                "Loss of the best average of a constant-rate run minus that of a decay of it, nats "
-                f"({SCALE})",
+                "Loss of the best average of a constant-rate run minus that of a decay of it, "
+                f"nats ({SCALE})",
                 v["best average"],
                 "<=",
                 0.02,

@@ -17,6 +17,7 @@ _MODULES = (
     "bounds",
     "design",
     "exact_moments",
+    "explore",
     "figures",
     "fits",
     "lm",

@@ -236,7 +236,7 @@ BAD = [
     ("reproduce F07 --jobs 0", "jobs must be a whole number >= 1"),
     ("reproduce F07 --out /proc/none", "Cannot write figures to /proc/none"),
     ("reproduce F07 --fast", "reproduce has no option --fast; see sftheory reproduce --help"),
-    ("plot", "There is no command 'plot'; did you mean 'list'?"),
+    ("lsit", "There is no command 'lsit'; did you mean 'list'?"),
     ("", "the following arguments are required"),
 ]
 
