@@ -108,7 +108,7 @@ class TrajectoryAverages(Figure):
                 "<=",
                 0,
                 source="this project",
-                known_failure="it is .029 below in the mean, but three seeds leave an interval that "
-                "holds 0",
+                known_failure="it is .029 below in the mean, but three seeds leave an interval "
+                "that holds 0",
             ),
         ]

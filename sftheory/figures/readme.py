@@ -1,7 +1,7 @@
-"""The README's table of what is reproduced, written from the claims.
+"""The README's tables of what is reproduced, written from the claims.
 
 `python -m sftheory.figures.readme README.md paper_figures/out` rewrites what stands between the two
-markers; one row for each figure, its first claim.
+markers: a row for each paper, and one for each figure with its first claim.
 """
 
 from __future__ import annotations
@@ -42,17 +42,30 @@ def table(manifests: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def by_paper(manifests: list[dict[str, Any]]) -> str:
+    """A row for each source: its figures, and how many of their claims hold and fail."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for manifest in sorted(manifests, key=lambda m: m["figure"]):
+        found.setdefault(manifest["source"] or "this project", []).append(manifest)
+    lines = ["| after | figures | claims that hold | that fail here |", "|---|---|---|---|"]
+    for source, those in sorted(found.items()):
+        held = [claim["holds"] for manifest in those for claim in manifest["claims"]]
+        figures = ", ".join(manifest["figure"] for manifest in those)
+        lines.append(f"| {source} | {figures} | {sum(held)} | {len(held) - sum(held)} |")
+    return "\n".join(lines)
+
+
 def rewrite(text: str, manifests: list[dict[str, Any]]) -> str:
-    """`text` with the table between its markers replaced.
+    """`text` with the tables between its markers replaced.
 
     Raises:
         InputError: the markers are missing.
     """
     if BEGIN not in text or END not in text:
-        raise InputError(f"The file has no lines {BEGIN} and {END}; add them where the table goes.")
+        raise InputError(f"The file has no lines {BEGIN} and {END}; add them where the tables go.")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{table(manifests)}\n{END}{after}"
+    return f"{before}{BEGIN}\n{by_paper(manifests)}\n\n{table(manifests)}\n{END}{after}"
 
 
 def main(readme: str = "README.md", folder: str = "paper_figures/out") -> None:
