@@ -94,9 +94,11 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     sub = command(list_, "Every registered thing, one line each.")
-    sub.add_argument("kind", nargs="?", help="schedules, methods, problems, bounds or figures")
+    sub.add_argument(
+        "kind", nargs="?", help="schedules, methods, problems, bounds, laws, metrics or figures"
+    )
     sub = command(show, "One thing with its formula and plot.")
-    sub.add_argument("kind", help="schedule, method, problem, bound or figure")
+    sub.add_argument("kind", help="schedule, method, problem, bound, law, metric or figure")
     sub.add_argument("name", help="as `sftheory list` says")
     sub = command(reproduce, "Make figures with their data and claims, and the page of all.")
     sub.add_argument("ids", nargs="*", help="figure ids, such as F01; none makes all")

@@ -18,11 +18,14 @@ def registries() -> dict[str, Registry]:
     """Every registry by the name of its kind, in the plural."""
     from sftheory.bounds import BOUNDS
     from sftheory.figures import FIGURES
+    from sftheory.fits.laws import LAWS
     from sftheory.methods import METHODS
+    from sftheory.probes.metrics import METRICS
     from sftheory.problems import PROBLEMS
     from sftheory.schedules import SCHEDULES
 
-    return {f"{r.kind}s": r for r in (SCHEDULES, METHODS, PROBLEMS, BOUNDS, FIGURES)}
+    all_of_them = (SCHEDULES, METHODS, PROBLEMS, BOUNDS, LAWS, METRICS, FIGURES)
+    return {f"{r.kind}s": r for r in all_of_them}
 
 
 def add_method(sub: argparse.ArgumentParser, default_peak: str) -> None:
