@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sftheory.core.errors import InputError
+from sftheory.options import positive
 from sftheory.terminal import as_json, in_options, plain, show_table, table_of
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--robust", action="store_true", help="give spikes less weight")
     sub.add_argument("--drop", action="store_true", help="leave out losses that are not finite")
     sub.add_argument(
-        "--at", type=float, action="append", default=[], metavar="STEP", help="the loss at a step"
+        "--at", type=positive, action="append", default=[], metavar="STEP", help="the loss at a step"
     )
     sub.add_argument(
         "--steps-to", type=float, action="append", default=[], metavar="LOSS", help="when it falls"
