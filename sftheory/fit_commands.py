@@ -31,7 +31,12 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--robust", action="store_true", help="give spikes less weight")
     sub.add_argument("--drop", action="store_true", help="leave out losses that are not finite")
     sub.add_argument(
-        "--at", type=positive, action="append", default=[], metavar="STEP", help="the loss at a step"
+        "--at",
+        type=positive,
+        action="append",
+        default=[],
+        metavar="STEP",
+        help="the loss at a step",
     )
     sub.add_argument(
         "--steps-to", type=float, action="append", default=[], metavar="LOSS", help="when it falls"

@@ -125,7 +125,7 @@ BAD = [
     ("{log} --y foo", "run.csv: There is no column 'foo'"),
     ("{log} --at 10", "run.csv: The fit starts at step 1000 and knows nothing of 10.0"),
     ("{log} --at nan", "a finite "),
-    ("{log} --at later", "invalid float value: 'later'"),
+    ("{log} --at later", "expected a finite number > 0 but found 'later'"),
     ("{log} --steps-to 9", "ask for a lower loss"),
     ("{log} --start 1e6", "run.csv: No point lies between"),
     ("{log} --start 48000", "run.csv: The curve has 5 points, too few"),

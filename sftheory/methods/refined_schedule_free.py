@@ -43,4 +43,6 @@ class RefinedScheduleFree(Method):
     def tableau(self, gamma: ArrayLike) -> Tableau:
         vanilla = ScheduleFree(self.beta, self.r, self.power, start_counts=self.start_counts)
         gamma, c = vanilla.average(gamma)
-        return Tableau(gamma, self.beta, np.minimum(1, (1 - np.asarray(self.beta)) * np.asarray(self.C) * c))
+        return Tableau(
+            gamma, self.beta, np.minimum(1, (1 - np.asarray(self.beta)) * np.asarray(self.C) * c)
+        )
