@@ -14,9 +14,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import sftheory
-from sftheory.fits import LAWS
 from sftheory.options import registries
-from sftheory.probes import METRICS
 
 project, author, release = "sftheory", "the sftheory authors", sftheory.__version__
 copyright = author
@@ -52,8 +50,9 @@ SPECIAL = re.compile(r"([\\`*_|])")
 
 def _formulas() -> dict[Any, str]:
     """The formula of every registered thing that has one."""
-    kinds = (*registries().values(), LAWS, METRICS)
-    return {entry.object: entry.tex for kind in kinds for entry in kind if entry.tex}
+    return {
+        entry.object: entry.tex for kind in registries().values() for entry in kind if entry.tex
+    }
 
 
 FORMULAS = _formulas()

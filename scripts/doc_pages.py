@@ -201,9 +201,10 @@ def write_bibliography(source: Path, bib: Path) -> None:
 
 
 def entries(bib: Path) -> dict[str, dict[str, str]]:
-    """The entries of a .bib file with one entry a line: key -> fields."""
+    """The entries of a .bib file: key -> fields."""
+    text = re.sub(r"\n(?![@%\n])", " ", bib.read_text(encoding="utf-8"))  # one entry a line
     found = {}
-    for key, body in re.findall(r"^@\w+\{(\w+),(.*)\}$", bib.read_text(encoding="utf-8"), re.M):
+    for key, body in re.findall(r"^@\w+\{(\w+),(.*)\}\s*$", text, re.M):
         fields = re.findall(r"(\w+) = \{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}", body)
         found[key] = {name: re.sub(r"[{}]", "", value) for name, value in fields}
     return found

@@ -82,6 +82,13 @@ def test_a_notebook_is_what_its_source_says_and_was_run(source):
     assert load(ROOT / "scripts/notebooks.py", "notebooks").faults(source) == []
 
 
+def test_the_bibliography_shows_every_reference():
+    bib = ROOT / "docs/references.bib"
+    shown = load(ROOT / "scripts/doc_pages.py", "doc_pages").entries(bib)
+    assert list(shown) == re.findall(r"^@\w+\{(\w+),", bib.read_text("utf-8"), re.M)
+    assert all(fields["title"] and fields["year"] for fields in shown.values())
+
+
 def test_every_notebook_is_on_the_page_that_lists_them():
     listed = re.findall(r"\.\./notebooks/(\w+)\.ipynb", (ROOT / "docs/learn.md").read_text("utf-8"))
     assert listed == [file.stem for file in sorted((ROOT / "notebooks").glob("[0-9]*.py"))]
@@ -95,16 +102,18 @@ def put_into(tmp_path):
     def put(registry, template):
         package = importlib.import_module(registry.package)
         shutil.copy(ROOT / "tests/templates" / template, tmp_path)
-        changed.append((registry, package, dict(registry._entries), list(package.__path__)))
+        changed.append((registry, package, f"{registry.package}.{Path(template).stem}"))
         package.__path__.append(str(tmp_path))
         registry.__dict__.pop("listings", None)
 
     yield put
-    for registry, package, entries, folders in changed:
-        registry._entries, package.__path__[:] = entries, folders
+    for registry, package, module in changed:
+        package.__path__.remove(str(tmp_path))
         registry.__dict__.pop("listings", None)
-        for file in tmp_path.glob("*.py"):
-            sys.modules.pop(f"{registry.package}.{file.stem}", None)
+        sys.modules.pop(module, None)
+        for key, entry in list(registry._entries.items()):
+            if entry.object.__module__ == module:
+                del registry._entries[key]
 
 
 def test_the_template_of_a_law_fits_its_own_curve(put_into):
