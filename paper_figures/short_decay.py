@@ -46,7 +46,7 @@ class ShortDecay(Figure):
         figure, axes = plt.subplots(figsize=(4.6, 2.9))
         for k, (name, curve) in enumerate(data.panel("gain").items()):
             bars = np.abs(np.array([curve.low, curve.high]) - np.asarray(curve.y))
-            look = {"color": "C1" if k < 2 else "C0", "linestyle": ("-", "--")[k % 2]}
+            look: Any = {"color": "C1" if k < 2 else "C0", "linestyle": ("-", "--")[k % 2]}
             x = np.asarray(curve.x) * 1.03 ** (k - 1.5)  # apart, so that bars can be told
             axes.errorbar(x, curve.y, bars, fmt="o", ms=4, capsize=2, label=name, **look)
         axes.axhline(0, color="0.5", lw=0.8)

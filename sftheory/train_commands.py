@@ -80,7 +80,17 @@ def sweep(options: argparse.Namespace) -> int:
     bars = not options.json
     runs = sweeps.sweep(options.config, options.out, cluster=options.cluster, progress=bars, **how)
     _report(runs, options.json)
-    return 0 if all(run.status != "unfinished" for run in runs) else REQUEUE
+    if any(run.status == "unfinished" for run in runs):
+        return REQUEUE
+    if options.record:
+        if options.set:
+            raise InputError("--record keeps what the plan itself found; leave --set out.")
+        from sftheory.lm.results import record
+
+        place = record(options.config, options.out, options.record)
+        if not options.json:
+            print(f"Recorded in {place}")
+    return 0
 
 
 def add_training_options(sub: argparse.ArgumentParser, whole: Any) -> None:
@@ -100,6 +110,7 @@ def add_training_options(sub: argparse.ArgumentParser, whole: Any) -> None:
             help="(inline) or local: processes; slurm: an array of jobs; script: only its script",
         )
         sub.add_argument("--jobs", type=whole, default=1, help="(1) runs at once")
+        sub.add_argument("--record", metavar="TO", help="a folder for what was found, as CSV")
         sub.add_argument(
             "--sbatch",
             action="append",

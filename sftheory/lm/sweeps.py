@@ -31,7 +31,8 @@ def sweep(
 ) -> list[Run]:
     """Train every run of a sweep; the same call again does what is left.
 
-    A loss that is not finite ends its run as "diverged" and the sweep goes on.
+    A loss that is not finite ends its run as "diverged" and the sweep goes on. A signal that stops
+    a run stops the sweep, which then returns the runs that have begun.
 
     Args:
         path: of the TOML.
@@ -63,12 +64,18 @@ def sweep(
                     train(config, out=out, progress=progress)
                 else:
                     Job(config.to_dict(), str(out), processes)()
+                if not outcome_of(folder_of(out, config)):  # a signal stopped it, and us
+                    return [load(folder_of(out, c)) for c in configs if _begun(c, out)]
         elif left and cluster == "local":
             _by_processes(left, Path(out), jobs, processes)
         elif left:
             how: Mapping[str, Any] = sbatch or {}
             slurm.run_all(left, Path(out), jobs, processes=processes, options=how)
     return [load(folder_of(out, c)) for c in configs if can_begin(c, out)]
+
+
+def _begun(config: Config, out: str | Path) -> bool:
+    return (folder_of(out, config) / "config.json").exists()
 
 
 def scripts(

@@ -7,8 +7,11 @@ import polars as pl
 import pytest
 
 from sftheory import lm
+from sftheory.cli import main
 from sftheory.core.errors import InputError
+from sftheory.lm import sweeps
 from sftheory.lm.plans import budget, read_sweep
+from sftheory.lm.signals import Signals
 
 ROOT = Path(__file__).parents[2]
 PLANS = sorted((ROOT / "experiments").glob("g*.toml"))
@@ -85,6 +88,27 @@ def test_what_a_plan_found_is_recorded_with_its_settings(plan, tmp_path):
         assert own.sort("step")["loss"][-1] == pytest.approx(run.loss(), abs=1e-6)
     facts = json.loads(path.with_suffix(".json").read_text())
     assert facts["runs"] == 10 and facts["tokens"] == (2 * 6 + 8 * 3) * 2 * 8
+
+
+def test_the_command_records_and_a_signal_stops_the_sweep(plan, tmp_path, monkeypatch, capsys):
+    real, begun = sweeps.train, []
+
+    def stopped(config, **kwargs):  # the second run gets a signal before its first step
+        begun.append(config.id)
+        if len(begun) == 2:
+            monkeypatch.setattr(Signals, "arrived", 15, raising=False)
+            monkeypatch.setattr(Signals, "__init__", lambda self: setattr(self, "_before", {}))
+        return real(config, **kwargs)
+
+    words = ["sweep", str(plan), "--out", str(tmp_path / "runs"), "--record", str(tmp_path / "to")]
+    with monkeypatch.context() as patched:
+        patched.setattr(sweeps, "train", stopped)
+        assert main(words) == 75
+    assert len(begun) == 2 and not (tmp_path / "to").exists()
+    monkeypatch.undo()
+    assert main(words) == 0
+    assert "Recorded in" in capsys.readouterr().out
+    assert (tmp_path / "to" / "plan.csv").exists()
 
 
 def test_results_of_an_unfinished_plan_are_refused(plan, tmp_path):
