@@ -14,7 +14,7 @@ from sftheory.figures import FIGURES, Curve, Data, Figure
 
 @FIGURES.register("G5", ref="defazio2025", seconds=1)
 class NormTraces(Figure):
-    """Gradient norms rise as the rate falls; AdamC's decay rises less.
+    """Gradient norms rise as the rate falls, and less with AdamC.
 
     Cosine to zero over 600 steps with weight decay 1, so that norms reach their equilibrium within
     the run. Norms of the gradient, before clipping, and of the weights, of all blocks together;
@@ -96,9 +96,9 @@ class NormTraces(Figure):
                 "in",
                 (0.9, 1.1),
                 source="defazio2025",
-                known_failure="the norm still rises by a sixth, half as much as AdamW's: the "
+                known_failure="The norm still rises by a sixth, half as much as AdamW's: the "
                 "correction is for weights in front of a norm, and the matrices that add to the "
-                "residual stream are not",
+                "residual stream are not.",
             ),
         ]
 

@@ -15,7 +15,7 @@ FINAL = 600
 
 @FIGURES.register("G8", ref="meterez2026", seconds=1)
 class TrajectoryAverages(Figure):
-    """Averages of a constant-rate run come near a decay of it, and not to schedule-free.
+    """Averages of a constant-rate run reach the loss of a decay of the same run.
 
     AdamW at a constant rate keeps seven averages of its own path; each is shown at the peak that
     is best for it, of four. Beside them the WSD that decays over the last 20% of the same runs, and
@@ -108,7 +108,7 @@ class TrajectoryAverages(Figure):
                 "<=",
                 0,
                 source="this project",
-                known_failure="it is .029 below in the mean, but three seeds leave an interval "
-                "that holds 0",
+                known_failure="It is .029 below in the mean, but three seeds leave an interval "
+                "that holds 0.",
             ),
         ]

@@ -49,7 +49,7 @@ def parameters(shape: Model) -> dict[str, int]:
 
     Example:
         >>> sum(parameters(Model(width=768, layers=12, heads=12, vocabulary=50304)).values())
-        123568896
+        123587328
     """
     if not shape.vocabulary:
         raise InputError("model.vocabulary=0 is that of the corpus; say the number for a plan.")

@@ -101,7 +101,7 @@ def test_warm_up_is_the_registered_one():
         ({"run": {"batch": 8, "micro": 3}}, "run.micro=3 must divide run.batch=8"),
         ({"run": {"device": "gpu"}}, "There is no run.device 'gpu'; did you mean 'cpu'"),
         ({"run": {"nonfinite": "stopp"}}, "did you mean 'stop'"),
-        ({"run": {"parallel": "ddp"}}, "There is no run.parallel 'ddp'"),
+        ({"run": {"parallel": "dpp"}}, "There is no run.parallel 'dpp'; did you mean 'ddp'"),
         ({"averages": {"names": ["uniform", "uniform"]}}, "repeats a name"),
         ({"data": {"holdout": 0}}, "leaves nothing to evaluate on"),
         ({"optimizer": {"lr": -1}}, "optimizer.lr must be a number >= 0"),
