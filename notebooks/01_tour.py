@@ -212,7 +212,7 @@ assert abs(felt["value"][-1] / 0.003 - 1) < 0.02
 
 # %% [markdown]
 # The learning rate was constant at 0.03. The point at which gradients are taken moved with a rate
-# that rose with the warm-up and then fell to a tenth of that, 1 - β: averaging is a schedule in
+# that rose with the warm-up and then fell to a tenth of 0.03, 1 - β: averaging is a schedule in
 # disguise. Notebook 02 makes this exact.
 #
 # ## Wrong input is a sentence

@@ -229,7 +229,7 @@ assert correlation > 0.7 and abs(gain.mean(0)[0]) < 0.1 * gain.mean(0).max()
 # - The loss that falls in a cooldown is noise across the valley; the progress was made before.
 # - **Stopping early** costs much on a plateau, unless you branch off a short cooldown. A cosine
 #   that was planned for another horizon costs before it and after it.
-# - Averages do without a cooldown and are late on the river. Schedule-free takes gradients at the
+# - Averages do without a cooldown and are late on the river. Schedule-free takes gradients near the
 #   average, which keeps the path itself near the floor.
 #
 # A valley is a toy: two numbers, noise on one. Figures F12 to F16 check it against its sources,

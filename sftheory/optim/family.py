@@ -41,6 +41,10 @@ class Family(Holding):
     def __init__(
         self, params: Any, defaults: dict[str, Any], *, nonfinite: str, compile: bool | None
     ) -> None:
+        if isinstance(params, torch.nn.Module):
+            raise InputError(
+                f"{type(self).__name__} takes parameters, not a module; pass model.parameters()."
+            )
         if nonfinite not in POLICIES:
             raise nearest("policy for gradients that are not finite", str(nonfinite), POLICIES)
         if compile not in (None, True, False):

@@ -431,6 +431,14 @@ BAD = [
 ]
 
 
+@pytest.mark.parametrize(
+    "make", [optim.ScheduleFreeSGD, optim.ScheduleFreeAdamW, optim.GPAAdamW, optim.AdamC]
+)
+def test_a_module_in_place_of_its_parameters_is_told(make):
+    with pytest.raises(InputError, match=r"takes parameters, not a module; pass model\.parameters"):
+        make(torch.nn.Linear(2, 1), lr=0.1)
+
+
 @pytest.mark.parametrize(("make", "options", "words"), BAD)
 def test_bad_options_are_one_sentence(make, options, words):
     with pytest.raises(InputError, match=words) as error:
