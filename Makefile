@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 QUICK ?=
 
-.PHONY: reproduce test test-slow cluster-test setup benchmarks clean
+.PHONY: reproduce test test-slow cluster-test setup benchmarks notebooks docs clean
 
 reproduce: $(STAMP)
 	@$(BIN)/sftheory reproduce $(if $(QUICK),--quick)
