@@ -1,0 +1,136 @@
+"""Square-root laws on the loss curves of this project's own transformers."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from paper_figures.recorded_runs import TOKENS, Recorded
+from sftheory.core.claim import Claim
+from sftheory.figures import FIGURES, Curve, Data, Figure
+
+STEPS = 1200
+WARMUP = 24  # steps that no law is asked to fit
+SCALE = "0.3M parameters, 1,200 steps, three seeds"
+
+
+@FIGURES.register("G11", ref="defazio2026", seconds=3)
+class OwnCurves(Figure):
+    """a / sqrt(t + b) + c fitted to validation losses of our own runs, and asked for their end.
+
+    A transformer of 0.3M parameters on bytes: schedule-free at x, AdamW at a constant rate (the
+    iterate, and the mean of its last quarter), and a cosine. Left: seed 0, every fourth point, and
+    the law fitted to the first half of the run (after warm-up), continued to its end. Right:
+    predicted minus measured loss over the last tenth, from the first half, all seeds, with the 95%
+    interval.
+    """
+
+    KINDS: ClassVar = {
+        "schedule-free": ("schedule-free", "x"),
+        "constant": ("constant", "last"),
+        "tail average": ("constant", "tail:0.25"),
+        "cosine": ("cosine", "last"),
+    }
+
+    def data(self, quick: bool = False) -> Data:
+        from sftheory.fits import Curve as LossCurve
+        from sftheory.fits import fit
+
+        runs = Recorded("g11_laws")
+        curves, values = [], dict[str, float]()
+        for kind, (block, point) in self.KINDS.items():
+            errors, held, shares = [], 0, []
+            for seed in range(3):
+                rows = runs.where(point, block=block, run__seed=seed).sort("step")
+                rows = rows.filter(rows["step"] >= WARMUP)
+                t, loss = rows["step"].to_numpy(), rows["loss"].to_numpy()
+                whole = fit(LossCurve(t, loss), "sqrt")
+                residual = loss - whole.solution.value(t)
+                shares.append(1 - residual.var() / loss.var())
+                half = fit(LossCurve(t, loss).cut(stop=STEPS / 2), "sqrt")
+                end = t > 0.9 * STEPS
+                told, low, high = (np.asarray(v) for v in half.at(t))
+                error = float((told - loss)[end].mean())
+                width = float(((high - low) / 2)[end].mean())
+                errors.append(error)
+                held += abs(error) <= width
+                curves.append(
+                    Curve(
+                        "error", f"{kind}, {seed}", [error], [0], [error - width], [error + width]
+                    )
+                )
+                if seed == 0:
+                    curves.append(Curve("loss", kind, t * TOKENS, loss))
+                    curves.append(Curve("law", kind, t * TOKENS, told))
+            values |= {
+                f"{kind}, error": float(np.mean(np.abs(errors))),
+                f"{kind}, held": held,
+                f"{kind}, R2": float(min(shares)),
+            }
+        return Data(curves, values)
+
+    def draw(self, data: Data) -> Any:
+        import matplotlib.pyplot as plt
+
+        figure, (left, right) = plt.subplots(1, 2, figsize=(7.4, 3.0), width_ratios=(1.3, 1))
+        looks = dict(
+            zip(self.KINDS, (("C1", "o"), ("C3", "^"), ("C0", "v"), ("C4", "s")), strict=True)
+        )
+        for kind, (colour, mark) in looks.items():
+            seen, law = data.panel("loss")[kind], data.panel("law")[kind]
+            x = np.asarray(seen.x) / 1000
+            left.plot(x[::4], np.asarray(seen.y)[::4], mark, ms=3, color=colour, label=kind)
+            left.plot(x, law.y, color=colour, lw=1)
+        left.axvline(STEPS / 2 * TOKENS / 1000, color="0.5", lw=0.8, ls=":")
+        left.set_ylim(1.5, 2.6)
+        left.set(xlabel="1000 tokens", ylabel="validation loss, nats per byte")
+        left.legend()
+        kinds = list(self.KINDS)
+        for name, curve in data.panel("error").items():
+            kind, seed = name.rsplit(", ", 1)
+            x, at = np.asarray(curve.x), -kinds.index(kind) - 0.2 * (int(seed) - 1)
+            bars = np.abs(np.array([curve.low, curve.high]) - x)
+            colour, mark = looks[kind]
+            right.errorbar(x, [at], xerr=bars, fmt=mark, ms=4, color=colour, capsize=2)
+        right.axvline(0, color="0.5", lw=0.8)
+        right.set_yticks([-k for k in range(len(kinds))], kinds)
+        right.set_xlabel("predicted minus measured end loss, nats")
+        return figure
+
+    def claims(self, data: Data) -> list[Claim]:
+        v = data.values
+        return [
+            Claim(
+                "G11-fits",
+                f"Least share of the variance that the law explains, schedule-free ({SCALE})",
+                v["schedule-free, R2"],
+                ">=",
+                0.99,
+                source="defazio2026: a/sqrt(t+b)+c fits schedule-free curves",
+            ),
+            Claim(
+                "G11-forecast",
+                "Mean error of the end loss forecast from half of a schedule-free run, nats",
+                v["schedule-free, error"],
+                "<=",
+                0.02,
+                source="this project",
+            ),
+            Claim(
+                "G11-cosine",
+                "The same for cosine, over that of schedule-free",
+                v["cosine, error"] / v["schedule-free, error"],
+                ">=",
+                2,
+                source="defazio2026: curves of schedules look nothing like 1/sqrt(t)",
+            ),
+            Claim(
+                "G11-intervals",
+                "Intervals that hold the end, of six: schedule-free and the constant rate",
+                v["schedule-free, held"] + v["constant, held"],
+                ">=",
+                5,
+                source="this project",
+            ),
+        ]
