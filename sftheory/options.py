@@ -13,6 +13,15 @@ from typing import Any
 from sftheory.core.errors import InputError, nearest
 from sftheory.core.registry import Registry
 
+# what other programs call our options
+SAID_ELSEWHERE = {
+    "lr": "--peak",
+    "learning_rate": "--peak",
+    "gamma": "--peak",
+    "N": "--steps",
+    "T": "--steps",
+}
+
 
 def registries() -> dict[str, Registry]:
     """Every registry by the name of its kind, in the plural."""
@@ -159,6 +168,8 @@ def _build(registry: Registry, name: str, given: dict[str, Any]) -> Any:
 def _no_such_option(name: str, schedule: Any, method: Any, known: list[str]) -> InputError:
     """Says which schedules or methods do have the option, or the nearest that these have."""
     owners = _owners(name)
+    if name in SAID_ELSEWHERE and SAID_ELSEWHERE[name] in known:
+        return InputError(f"There is no option '--{name}'; here it is {SAID_ELSEWHERE[name]}.")
     if not owners:
         return nearest("option", f"--{name}", [*_fields(schedule), *_fields(method), *known])
     return InputError(

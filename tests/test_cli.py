@@ -201,6 +201,8 @@ BAD = [
     ("bound --steps 0", "N must be a whole number >= 1"),
     ("bound --steps x", "expected a whole number but found 'x'"),
     ("bound --coldown 3", "There is no option '--coldown'"),
+    ("bound --lr 0.1", "There is no option '--lr'; here it is --peak"),
+    ("worst-case --T 10", "There is no option '--T'; here it is --steps"),
     ("bound --schedule wsd --cooldown", "--cooldown needs a value"),
     ("bound --schedule join", "needs more than options can say; build it in Python"),
     ("bound --D -1", "argument --D: expected a finite number > 0 but found '-1'"),

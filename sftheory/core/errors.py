@@ -89,7 +89,10 @@ def count(what: str, value: Any, least: int = 1) -> int:
         InputError: it is not.
     """
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise InputError(f"{what} must be a whole number >= {least}, but got {value!r}.")
+        remedy = ""
+        if isinstance(value, (float, np.floating)) and value >= least and value.is_integer():
+            remedy = f"; write {int(value)}"
+        raise InputError(f"{what} must be a whole number >= {least}, but got {value!r}{remedy}.")
     return int(value)
 
 
