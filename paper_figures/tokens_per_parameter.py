@@ -21,8 +21,8 @@ class TokensPerParameter(Figure):
     A transformer of 14 thousand parameters on bytes. One schedule-free run per peak is read at 4.5,
     18 and 72 tokens per parameter; cosine has runs of its own for each, and both are tuned over the
     same four peaks. Left: losses, of schedule-free at the best peak of its end; marks are means of
-    three seeds. Right: loss of the tuned cosine minus that of schedule-free, at its one peak and at
-    the best peak for each length, with 95% intervals of paired differences.
+    three seeds. Right: loss of the tuned cosine minus that of schedule-free, with 95% intervals of
+    paired differences.
     """
 
     HORIZONS: ClassVar = (125, 500, 2000)
@@ -32,7 +32,7 @@ class TokensPerParameter(Figure):
         one = runs.tuned(self.HORIZONS[-1], "x", block="schedule-free")
         path = runs.where("x", block="schedule-free", optimizer__lr=one.peak)
         curves, values = [along("loss", "schedule-free", path)], dict[str, float]()
-        gains: dict[str, list[tuple[float, float]]] = {"one run": [], "tuned for each": []}
+        gains, alike = [], 0
         interior = [one.interior]
         for T in self.HORIZONS:
             cosine = runs.tuned(T, block="cosine", run__steps=T)
@@ -42,14 +42,14 @@ class TokensPerParameter(Figure):
             low, high = [cosine.seeds.min()], [cosine.seeds.max()]
             curves.append(Curve("loss", f"cosine, {T}", [T * TOKENS], mean, low, high))
             read = runs.seeds(T, "x", block="schedule-free", optimizer__lr=one.peak)
-            gains["one run"].append(paired(cosine.seeds, read))
-            gains["tuned for each"].append(paired(cosine.seeds, free.seeds))
+            gains.append(paired(cosine.seeds, read))
+            alike += free.peak == one.peak
         shares = np.array(self.HORIZONS) * TOKENS / PARAMETERS
-        for name, found in gains.items():
-            gain, width = np.array(found).T
-            curves.append(Curve("gain", name, shares, gain, gain - width, gain + width))
-            values |= {f"{name}, {T}": g for T, g in zip(self.HORIZONS, gain, strict=True)}
-            values[f"{name}, half-width at the end"] = width[-1]
+        gain, width = np.array(gains).T
+        curves.append(Curve("gain", "one run", shares, gain, gain - width, gain + width))
+        values |= {f"one run, {T}": g for T, g in zip(self.HORIZONS, gain, strict=True)}
+        values["one run, half-width at the end"] = width[-1]
+        values["alike"] = alike
         values["interior"] = sum(interior)
         return Data(curves, values)
 
@@ -69,22 +69,11 @@ class TokensPerParameter(Figure):
                 left.errorbar(x, curve.y, bars, color="C4", fmt="s", ms=4.5, label=label)
         left.set(ylabel="validation loss, nats per byte")
         left.legend()
-        for k, (name, curve) in enumerate(data.panel("gain").items()):
-            x = np.asarray(curve.x) * (0.96, 1.04)[k]
-            bars = np.abs(np.array([curve.low, curve.high]) - np.asarray(curve.y))
-            right.errorbar(
-                x,
-                curve.y,
-                bars,
-                color=("C1", "C2")[k],
-                fmt="os"[k] + "-",
-                ms=4,
-                capsize=2,
-                label=name,
-            )
+        gain = data.panel("gain")["one run"]
+        bars = np.abs(np.array([gain.low, gain.high]) - np.asarray(gain.y))
+        right.errorbar(gain.x, gain.y, bars, color="C1", fmt="o-", ms=4, capsize=2)
         right.axhline(0, color="0.5", lw=0.8)
         right.set(ylabel="nats below the tuned cosine")
-        right.legend()
         for axes in (left, right):
             axes.set_xscale("log")
             axes.set_xticks(shares, [f"{share:.2g}" for share in shares])
@@ -104,6 +93,8 @@ class TokensPerParameter(Figure):
                 "in",
                 (-0.02, 0.02),
                 source="defazio2026",
+                known_failure="0.10: after 125 steps, 20 of them warm-up, a decay has had little "
+                "time, and averaging at twice the peak has done more.",
             ),
             Claim(
                 "G9-grows",
@@ -112,6 +103,8 @@ class TokensPerParameter(Figure):
                 ">=",
                 0,
                 source="defazio2026",
+                known_failure="-0.06: the gain falls from 0.10 through 0.05 to 0.04. A model of 14 "
+                "thousand parameters is no language model; at this scale the claim does not show.",
             ),
             Claim(
                 "G9-long",
@@ -120,6 +113,14 @@ class TokensPerParameter(Figure):
                 ">=",
                 0,
                 source="defazio2026",
+            ),
+            Claim(
+                "G9-peak",
+                "Lengths, of three, at which the same peak is best for schedule-free",
+                v["alike"],
+                "==",
+                3,
+                source="this project",
             ),
             Claim(
                 "G9-interior",
