@@ -72,7 +72,8 @@ class Recorded:
     def probe(self) -> pl.DataFrame:
         """The probe's rows with the settings of their run."""
         settings = self.rows.select("run", "optimizer.name", "run.seed").unique()
-        return pl.read_csv(FOLDER / f"{self.plan}.probe.csv").join(settings, on="run")
+        told = pl.read_csv(FOLDER / f"{self.plan}.probe.csv", infer_schema_length=None)
+        return told.join(settings, on="run")
 
     def where(self, average: str = "last", **settings: Any) -> pl.DataFrame:
         """Rows of a point with these settings; "_" stands for the dot in a name."""
