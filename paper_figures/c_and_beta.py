@@ -26,6 +26,7 @@ class CAndBeta(Figure):
     """
 
     BETAS: ClassVar = (0.8, 0.9, 0.95, 0.98)
+    CS: ClassVar = (5, 10, 20, 50)
 
     def data(self, quick: bool = False) -> Data:
         runs = Recorded("g4_c_and_beta")
@@ -70,7 +71,7 @@ class CAndBeta(Figure):
                 at = int(np.abs(C - 1 / (1 - float(name))).argmin())
                 axes.plot(C[at], y[at], "o", ms=10, mfc="none", mec=f"C{k}")
             axes.set_xscale("log")
-            axes.set_xticks(C, [f"{c:g}" for c in C])
+            axes.set_xticks(self.CS, [str(C) for C in self.CS])
             axes.minorticks_off()
             axes.set_xlabel("C")
             axes.set_title({"x": "at x", "y": "at y"}[panel])

@@ -124,13 +124,13 @@ class PlusOnTransformer(Figure):
         return [
             Claim(
                 "G13-untuned",
-                "ScheduleFree+ with factor 1, seeds that did not diverge, minus the tuned WSD, nats "
+                "ScheduleFree+ with factor 1, seeds that did not diverge, minus tuned WSD, nats "
                 f"({SCALE})",
                 v["untuned minus WSD"],
                 "<=",
                 0.02,
                 source="defazio2026",
-                known_failure="1.7: with f_star = 0, where such a model ends at 1.7 nats, the step is "
+                known_failure="1.7: with f_star = 0, where the model ends at 1.7 nats, the step is "
                 "several times too large; gradients shrink then and the step grows further.",
             ),
             Claim(
@@ -140,8 +140,8 @@ class PlusOnTransformer(Figure):
                 "<=",
                 0.02,
                 source="defazio2026",
-                known_failure="0.045 with half the step, the best of four; schedule-free AdamW at a "
-                "constant rate is 0.03 below that WSD.",
+                known_failure="0.045 with half the step, the best of four; schedule-free AdamW at "
+                "a constant rate is 0.03 below that WSD.",
             ),
             Claim(
                 "G13-inner",
