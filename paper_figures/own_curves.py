@@ -11,7 +11,7 @@ from sftheory.core.claim import Claim
 from sftheory.figures import FIGURES, Curve, Data, Figure
 
 STEPS = 1200
-WARMUP = 24  # steps that no law is asked to fit
+WARMUP = 60  # steps that no law is asked to fit: three times the warm-up of the rate
 SCALE = "0.3M parameters, 1,200 steps, three seeds"
 
 
@@ -19,17 +19,16 @@ SCALE = "0.3M parameters, 1,200 steps, three seeds"
 class OwnCurves(Figure):
     """a / sqrt(t + b) + c fitted to validation losses of our own runs, and asked for their end.
 
-    A transformer of 0.3M parameters on bytes: schedule-free at x, AdamW at a constant rate (the
-    iterate, and the mean of its last quarter), and a cosine. Left: seed 0, every fourth point, and
+    A transformer of 0.3M parameters on bytes: schedule-free at x, AdamW at a constant rate,
+    and a cosine. Left: seed 0, every fourth point, and
     the law fitted to the first half of the run (after warm-up), continued to its end. Right:
     predicted minus measured loss over the last tenth, from the first half, all seeds, with the 95%
-    interval.
+    interval; hollow where `fits` declines to forecast, since the rate seems to have changed.
     """
 
     KINDS: ClassVar = {
         "schedule-free": ("schedule-free", "x"),
         "constant": ("constant", "last"),
-        "tail average": ("constant", "tail:0.25"),
         "cosine": ("cosine", "last"),
     }
 
@@ -40,7 +39,7 @@ class OwnCurves(Figure):
         runs = Recorded("g11_laws")
         curves, values = [], dict[str, float]()
         for kind, (block, point) in self.KINDS.items():
-            errors, held, shares = [], 0, []
+            errors, shares, held, refused = [], [], 0, 0
             for seed in range(3):
                 rows = runs.where(point, block=block, run__seed=seed).sort("step")
                 rows = rows.filter(rows["step"] >= WARMUP)
@@ -50,11 +49,15 @@ class OwnCurves(Figure):
                 shares.append(1 - residual.var() / loss.var())
                 half = fit(LossCurve(t, loss).cut(stop=STEPS / 2), "sqrt")
                 end = t > 0.9 * STEPS
-                told, low, high = (np.asarray(v) for v in half.at(t))
-                error = float((told - loss)[end].mean())
-                width = float(((high - low) / 2)[end].mean())
+                told = half.solution.value(t)
+                error, width = float((told - loss)[end].mean()), np.nan
+                if half.parameters is None:
+                    refused += 1
+                else:
+                    _, low, high = (np.asarray(v) for v in half.at(t))
+                    width = float(((high - low) / 2)[end].mean())
+                    held += abs(error) <= width
                 errors.append(error)
-                held += abs(error) <= width
                 curves.append(
                     Curve(
                         "error", f"{kind}, {seed}", [error], [0], [error - width], [error + width]
@@ -66,6 +69,7 @@ class OwnCurves(Figure):
             values |= {
                 f"{kind}, error": float(np.mean(np.abs(errors))),
                 f"{kind}, held": held,
+                f"{kind}, refused": refused,
                 f"{kind}, R2": float(min(shares)),
             }
         return Data(curves, values)
@@ -74,16 +78,14 @@ class OwnCurves(Figure):
         import matplotlib.pyplot as plt
 
         figure, (left, right) = plt.subplots(1, 2, figsize=(7.4, 3.0), width_ratios=(1.3, 1))
-        looks = dict(
-            zip(self.KINDS, (("C1", "o"), ("C3", "^"), ("C0", "v"), ("C4", "s")), strict=True)
-        )
+        looks = dict(zip(self.KINDS, (("C1", "o"), ("C3", "^"), ("C4", "s")), strict=True))
         for kind, (colour, mark) in looks.items():
             seen, law = data.panel("loss")[kind], data.panel("law")[kind]
             x = np.asarray(seen.x) / 1000
             left.plot(x[::4], np.asarray(seen.y)[::4], mark, ms=3, color=colour, label=kind)
             left.plot(x, law.y, color=colour, lw=1)
         left.axvline(STEPS / 2 * TOKENS / 1000, color="0.5", lw=0.8, ls=":")
-        left.set_ylim(1.5, 2.6)
+        left.set_ylim(1.4, 2.6)
         left.set(xlabel="1000 tokens", ylabel="validation loss, nats per byte")
         left.legend()
         kinds = list(self.KINDS)
@@ -92,7 +94,10 @@ class OwnCurves(Figure):
             x, at = np.asarray(curve.x), -kinds.index(kind) - 0.2 * (int(seed) - 1)
             bars = np.abs(np.array([curve.low, curve.high]) - x)
             colour, mark = looks[kind]
-            right.errorbar(x, [at], xerr=bars, fmt=mark, ms=4, color=colour, capsize=2)
+            if np.isfinite(bars).all():
+                right.errorbar(x, [at], xerr=bars, fmt=mark, ms=4, color=colour, capsize=2)
+            else:
+                right.plot(x, [at], mark, ms=4, color=colour, mfc="none")
         right.axvline(0, color="0.5", lw=0.8)
         right.set_yticks([-k for k in range(len(kinds))], kinds)
         right.set_xlabel("predicted minus measured end loss, nats")
@@ -116,6 +121,8 @@ class OwnCurves(Figure):
                 "<=",
                 0.02,
                 source="this project",
+                known_failure="0.027: all six runs without a decay end above the law of their first half; "
+                "they slow down more than 1/sqrt(t) does.",
             ),
             Claim(
                 "G11-cosine",
@@ -124,6 +131,8 @@ class OwnCurves(Figure):
                 ">=",
                 2,
                 source="defazio2026: curves of schedules look nothing like 1/sqrt(t)",
+                known_failure="1.0: cosine ends below the law by as much as schedule-free ends above "
+                "it; what the decay gives is small against the fall of so short a run.",
             ),
             Claim(
                 "G11-intervals",
@@ -132,5 +141,7 @@ class OwnCurves(Figure):
                 ">=",
                 5,
                 source="this project",
+                known_failure="4: one forecast is declined, and at a constant rate one is off by 0.034 "
+                "where its half-width is 0.013.",
             ),
         ]
