@@ -121,8 +121,8 @@ class OwnCurves(Figure):
                 "<=",
                 0.02,
                 source="this project",
-                known_failure="0.027: all six runs without a decay end above the law of their first half; "
-                "they slow down more than 1/sqrt(t) does.",
+                known_failure="0.027: all runs without a decay end above the law of their first "
+                "half; they slow down more than 1/sqrt(t) does.",
             ),
             Claim(
                 "G11-cosine",
@@ -131,8 +131,8 @@ class OwnCurves(Figure):
                 ">=",
                 2,
                 source="defazio2026: curves of schedules look nothing like 1/sqrt(t)",
-                known_failure="1.0: cosine ends below the law by as much as schedule-free ends above "
-                "it; what the decay gives is small against the fall of so short a run.",
+                known_failure="1.0: cosine ends as far below its law as schedule-free ends above "
+                "its own; what the decay gives is small against the fall of so short a run.",
             ),
             Claim(
                 "G11-intervals",
@@ -141,7 +141,7 @@ class OwnCurves(Figure):
                 ">=",
                 5,
                 source="this project",
-                known_failure="4: one forecast is declined, and at a constant rate one is off by 0.034 "
+                known_failure="4: one forecast is declined, one at a constant rate is off by 0.034 "
                 "where its half-width is 0.013.",
             ),
         ]
