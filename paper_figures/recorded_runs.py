@@ -2,8 +2,9 @@
 
 `experiments/*.toml` are the plans, with budgets and with what their scale can show; `sftheory
 sweep` makes the runs and `lm.record` these files, which takes hours where everything else takes
-seconds. Models have 0.3M parameters and see bytes of Python's standard library, at most 600 steps
-of 512 tokens (1 token a parameter); seeds share initial weights and order of data between methods.
+seconds. Unless a figure says otherwise models have 0.3M parameters and see bytes of Python's
+standard library, at most 600 steps of 512 tokens (1 token a parameter); seeds share initial weights
+and order of data between methods.
 """
 
 from __future__ import annotations
