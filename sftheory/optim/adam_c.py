@@ -26,7 +26,7 @@ class AdamC(Family):
         params: parameters, or groups of them; lambda is meant for normalised layers.
         lr, betas, eps, weight_decay: as for torch's AdamW.
         warmup_steps: the first W steps are gamma t / W.
-        maximize, nonfinite: as for `ScheduleFreeSGD`.
+        maximize, nonfinite, compile: as for `ScheduleFreeSGD`; processors have no such pass for it.
 
     Raises:
         InputError: an option is out of its range.
@@ -58,6 +58,7 @@ class AdamC(Family):
         warmup_steps: int = 0,
         maximize: bool = False,
         nonfinite: str = "propagate",
+        compile: bool | None = None,
     ) -> None:
         defaults = dict(
             lr=lr,
@@ -68,7 +69,7 @@ class AdamC(Family):
             corrected_decay=True,
             maximize=maximize,
         )
-        super().__init__(params, defaults, nonfinite=nonfinite, compile=False)
+        super().__init__(params, defaults, nonfinite=nonfinite, compile=compile)
 
     def _beta(self, group: dict[str, Any]) -> float:
         return 0.0

@@ -78,7 +78,10 @@ def counted(group: dict[str, Any], gamma: Any) -> int:
     group["averaged_steps"] += 1
     largest = group["gamma_max"]
     if isinstance(gamma, torch.Tensor):
-        largest = torch.as_tensor(largest, dtype=gamma.dtype, device=gamma.device)
+        if isinstance(largest, torch.Tensor):
+            largest = largest.to(gamma)
+        else:  # torch.as_tensor would wait for the device
+            largest = torch.full_like(gamma, largest)
         group["gamma_max"] = torch.maximum(largest, gamma)
     else:
         group["gamma_max"] = max(float(largest), gamma)

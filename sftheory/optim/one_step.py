@@ -1,4 +1,4 @@
-"""Which execution of a step is used: one compiled pass, or lists in chunks."""
+"""Which execution of a step is used: one compiled pass on processor or CUDA, or lists in chunks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from sftheory.optim import arithmetic, fused, pieces
+from sftheory.optim import arithmetic, device_pass, fused, pieces
 from sftheory.optim.pieces import Row, Scratch
 
 BIG = 2**18  # entries from which a compiled pass repays importing the compiler
@@ -28,11 +28,14 @@ def run(
         how: the direction.
         move: how far along it.
         scratch: buffers that are kept between steps.
-        compile: True and False choose; None compiles on processors where it is worth it.
+        compile: True and False choose; None compiles where it is worth it.
         owners: the parameters of the rows.
         tally: what a probe wants to know of this step, as in `sftheory.optim.tally`.
     """
     if tally is not None and _sums(rows, how, move, compile, owners, tally):
+        return
+    if on_device(rows, compile):
+        device_pass.step(rows, how, move, scratch)
         return
     flats: list[Row] = []
     for row in rows:
@@ -47,6 +50,9 @@ def run(
         from sftheory.optim import one_pass  # numba takes a second to import
 
         one_pass.step(flats, how, move)
+        return
+    if on_device(flats, compile):
+        device_pass.step(flats, how, move, scratch)
         return
     on_cpu = flats[0]["g"].device.type == "cpu"
     for batch in pieces.batches(flats, pieces.CHUNK if on_cpu else pieces.ACCELERATOR_CHUNK):
@@ -106,3 +112,13 @@ def _one_pass(
     if not how.divides or (how.mu is not None and how.beta2 is None):
         return False
     return bool(compile) or sum(row["y"].numel() for row in rows) >= BIG
+
+
+def on_device(rows: list[Row], compile: bool | None) -> bool:
+    """Whether the kernel for CUDA can and should take these rows."""
+    if compile is False or not device_pass.suits(rows):
+        return False
+    if compile:
+        return True
+    size = sum(row["y"].numel() for row in rows)
+    return size >= BIG and device_pass.works(rows[0]["y"].device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import torch
 
@@ -92,10 +93,16 @@ def batches(rows: Iterable[Row], chunk: int) -> Iterator[list[Row]]:
 
 
 class Scratch:
-    """Buffers of one chunk for each dtype and device, made when first needed."""
+    """Buffers of one chunk for each dtype and device, made when first needed.
+
+    Attributes:
+        tables: what `device_pass` knows of the addresses of a step; captured: those of graphs.
+    """
 
     def __init__(self) -> None:
         self.buffers: dict[tuple[torch.device, torch.dtype], list[torch.Tensor]] = {}
+        self.tables: dict[Any, Any] = {}
+        self.captured: list[Any] = []
 
     def like(self, tensors: list[torch.Tensor], count: int, dtype: torch.dtype) -> list:
         """`count` lists of tensors shaped like flat `tensors`, all of one buffer each."""

@@ -15,7 +15,7 @@ import torch
 
 from sftheory.core.errors import InputError, real
 from sftheory.methods.polyak_schedule_free import polyak_step
-from sftheory.optim import pieces
+from sftheory.optim import device_pass, one_step, pieces
 from sftheory.optim.family import Family, rate
 from sftheory.optim.gradients import Gradients
 
@@ -95,11 +95,12 @@ class PolyakFamily(Family):
 
     def _slope(self, gradients: Gradients) -> torch.Tensor:
         """<g, z - y> over all parameters; 0 before the first update."""
+        rows = self._rows(gradients)
+        if "z" in rows[0] and one_step.on_device(rows, self.compile):
+            return device_pass.total(rows, 0, self._scratch)
         parts = []
-        for p in gradients.params:
-            state = self.state.get(p, {})
-            row = {"y": p, "g": p.grad} | {k: state[k] for k in ("z",) if k in state}
-            cut = pieces.flat(row) or pieces.whole(row)  # pyright: ignore[reportArgumentType]
+        for row in rows:
+            cut = pieces.flat(row) or pieces.whole(row)
             part = cut["y"].new_zeros((), dtype=torch.float64)
             for batch in pieces.batches([cut], pieces.CHUNK) if "z" in cut else ():
                 y, z, g = (batch[0][k] for k in ("y", "z", "g"))
@@ -109,8 +110,19 @@ class PolyakFamily(Family):
             parts.append(part)
         return pieces.total(gradients.params, parts)
 
+    def _rows(self, gradients: Gradients) -> list[pieces.Row]:
+        rows: list[pieces.Row] = []
+        for p in gradients.params:
+            assert p.grad is not None
+            state = self.state.get(p, {})
+            rows.append({"y": p, "g": p.grad} | {k: state[k] for k in ("z",) if k in state})
+        return rows
+
     def _norm(self, gradients: Gradients, order: int) -> torch.Tensor:
-        """Σ |g_i|^order over all parameters, in float64."""
+        """Σ |g_i|^order over all parameters, in float64, for order 1 or 2."""
+        rows = self._rows(gradients)
+        if one_step.on_device(rows, self.compile):
+            return device_pass.total(rows, order, self._scratch)
         parts = []
         for p in gradients.params:
             g = pieces.local(p.grad)  # pyright: ignore[reportArgumentType]
@@ -140,7 +152,7 @@ def _scalar(loss: Any, device: torch.device) -> torch.Tensor:
     else:
         if isinstance(loss, bool) or not isinstance(loss, (int, float)):
             raise InputError(f"The loss must be a number or a tensor, but got {loss!r}.")
-        value = torch.tensor(float(loss), dtype=torch.float64, device=device)
+        value = torch.full((), float(loss), dtype=torch.float64, device=device)
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         value = value.clone()
         torch.distributed.all_reduce(value)

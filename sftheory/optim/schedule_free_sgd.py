@@ -42,7 +42,7 @@ class ScheduleFreeSGD(Family):
         maximize: climb instead.
         nonfinite: what a gradient with NaN or inf does: "propagate", "raise", or "skip", which
             leaves every buffer as it was and counts the step in `skipped`.
-        compile: one compiled pass over memory on processors; None where it is worth it.
+        compile: one compiled pass over memory, on CUDA by Triton; None where it is worth it.
 
     Raises:
         InputError: an option is out of its range.
