@@ -40,10 +40,11 @@ def train(options: argparse.Namespace) -> int:
         out = trunk.directory.parent
         asked = read_sections(options.config)
         Config.of(asked)  # a typing error is told with the keys of the file
-        schedule = {"schedule": asked.pop("schedule")} if "schedule" in asked else {}
+        whole = {name: asked.pop(name) for name in ("schedule", "lora") if name in asked}
         changes = {f"{s}.{k}": v for s, keys in asked.items() for k, v in keys.items()}
-        wanted = trunk.config.replaced(changes).replaced(schedule).replaced(parsed(options.set))
-        settings = {k: v for k, v in wanted.to_dict().items() if k != "start"}
+        wanted = trunk.config.replaced(changes).replaced(whole).replaced(parsed(options.set))
+        settings = {"lora": None, **wanted.to_dict()}
+        del settings["start"]
         at = "end" if options.at in (None, "end") else _step(options.at)
         config = branched(trunk, at, wanted.run.steps, point=options.point, settings=settings)
     try:
@@ -71,6 +72,10 @@ def sweep(options: argparse.Namespace) -> int:
         "sbatch": _pairs(options.sbatch),
     }
     if options.cluster == "script":
+        if options.stack != "off":
+            raise InputError(
+                "--stack trains runs here, but --cluster script only writes; drop one."
+            )
         paths = [str(path) for path in sweeps.scripts(options.config, options.out, **how)]
         if options.json:
             print(as_json(paths))
@@ -78,7 +83,8 @@ def sweep(options: argparse.Namespace) -> int:
             print("\n".join(f"sbatch {path}" for path in paths) or "Every run has ended.")
         return 0
     bars = not options.json
-    runs = sweeps.sweep(options.config, options.out, cluster=options.cluster, progress=bars, **how)
+    how |= {"cluster": options.cluster, "stack": options.stack}
+    runs = sweeps.sweep(options.config, options.out, progress=bars, **how)
     _report(runs, options.json)
     if any(run.status == "unfinished" for run in runs):
         return REQUEUE
@@ -110,6 +116,9 @@ def add_training_options(sub: argparse.ArgumentParser, whole: Any) -> None:
             help="(inline) or local: processes; slurm: an array of jobs; script: only its script",
         )
         sub.add_argument("--jobs", type=whole, default=1, help="(1) runs at once")
+        sub.add_argument(
+            "--stack", default="off", help="(off) K: up to K runs of a small model at once, or auto"
+        )
         sub.add_argument("--record", metavar="TO", help="a folder for what was found, as CSV")
         sub.add_argument(
             "--sbatch",

@@ -8,10 +8,13 @@ __getattr__ = attributes(
         "Config": "sftheory.lm.config",
         "Run": "sftheory.lm.runs",
         "branch": "sftheory.lm.branching",
+        "line": "sftheory.lm.lines",
         "load": "sftheory.lm.runs",
+        "merged": "sftheory.lm.branching",
         "read_sweep": "sftheory.lm.plans",
         "record": "sftheory.lm.results",
         "sweep": "sftheory.lm.sweeps",
         "train": "sftheory.lm.training",
+        "train_stacked": "sftheory.lm.stacked",
     },
 )

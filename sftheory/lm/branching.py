@@ -1,4 +1,4 @@
-"""New runs that begin where another one was: cooldowns, other corpora, longer horizons."""
+"""New runs that begin where another one was: cooldowns, other corpora, longer horizons, LoRA."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from sftheory.core.errors import InputError, count
 from sftheory.lm.config import Config
 from sftheory.lm.runs import Run, load
 from sftheory.lm.sections import Start
+from sftheory.lm.starting import weights_at
 from sftheory.lm.training import train
 
 
@@ -25,6 +27,7 @@ def branch(
     optimizer: Any = None,
     *,
     point: str | None = None,
+    lora: Mapping[str, Any] | bool | None = None,
     settings: Mapping[str, Any] | None = None,
     resume: bool = True,
     progress: bool = False,
@@ -43,7 +46,10 @@ def branch(
         data: a source, or a mapping of [data]'s keys to change.
         optimizer: a name, or a mapping of [optimizer]'s keys to change.
         point: the weights to begin with, see `sftheory.lm.sections.Start`; None is "state", and
-            for another optimizer what the trunk reports: "x" where it has one, else "last".
+            for another optimizer or other adapters what the trunk reports: "x" where it has one,
+            else "last".
+        lora: a mapping of [lora]'s keys, {} for its defaults: train low-rank adapters alone, on
+            frozen weights. None keeps the trunk's; False, or other adapters, merges those first.
         settings: any other dotted keys to change, such as {"run.eval_every": 50}.
         resume: as for `train`.
         progress: as for `train`.
@@ -55,6 +61,8 @@ def branch(
         InputError: no such checkpoint, or a setting that cannot be used.
     """
     trunk = run if isinstance(run, Run) else load(run)
+    if lora is not None:
+        settings = {**(settings or {}), "lora": {} if lora is True else lora}
     config = branched(trunk, at, steps, schedule, data, optimizer, point, settings)
     return train(config, resume, trunk.directory.parent, progress=progress)
 
@@ -99,12 +107,35 @@ def config_of_branch(
     changes |= _changes("data", "source", data)
     changes |= _changes("optimizer", "name", optimizer)
     config = trunk.replaced(changes)
+    _check_tokenizer(trunk, config)
     if point is None:
-        other = config.optimizer.name != trunk.optimizer.name
+        other = config.optimizer.name != trunk.optimizer.name or config.lora != trunk.lora
         point = ("x" if _has_x(trunk) else "last") if other else "state"
     checkpoints = tuple(s for s in config.run.checkpoints if s > at)
     start = Start(trunk.id, at, point)
     return replace(config, start=start, run=replace(config.run, checkpoints=checkpoints))
+
+
+def merged(
+    run: Run | str | Path, point: str | None = None, step: int | str = "end"
+) -> dict[str, Tensor]:
+    """The named weights of a plain model, in which adapters are merged: W + (alpha / r) B A.
+
+    A and B are taken at the point, and then multiplied; the mean of the products along a path is
+    another matrix. The model at an average is the one with these weights, everywhere.
+
+    Args:
+        run: the run, or its folder.
+        point: "x", "last" or the name of an average; None is "x" where the optimizer has one, else
+            "last".
+        step: of the checkpoint.
+
+    Raises:
+        InputError: there is no such checkpoint or average.
+    """
+    run = run if isinstance(run, Run) else load(run)
+    point = ("x" if _has_x(run.config) else "last") if point is None else point
+    return weights_at(run.config, run.state(step), point)
 
 
 def _schedule(given: Any, steps: int) -> dict[str, Any]:
@@ -127,6 +158,16 @@ def _changes(section: str, first: str, given: Any) -> dict[str, Any]:
         given = asdict(given)
         given |= given.pop("options", {})
     return {f"{section}.{key}": value for key, value in given.items()}
+
+
+def _check_tokenizer(trunk: Config, config: Config) -> None:
+    old, new = (replace(c.data, seed=0, eval_tokens=1) for c in (trunk, config))
+    if new.tokenizer.startswith("bpe:") and old != new:
+        raise InputError(
+            f"data.tokenizer={new.tokenizer!r} would be learned anew from the data of the branch, "
+            f"whose tokens would then mean other words than the trunk's; set it to the trunk's "
+            f"tokenizer.json, which is in $SFTHEORY_CACHE or ~/.cache/sftheory."
+        )
 
 
 def _has_x(trunk: Config) -> bool:

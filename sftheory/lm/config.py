@@ -9,9 +9,11 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self, get_type_hints
+from types import NoneType
+from typing import Any, Self, get_args, get_type_hints
 
 from sftheory.core.errors import InputError, nearest
+from sftheory.lm.lora import Lora
 from sftheory.lm.sections import Averages, Data, Model, Optimizer, Run, Schedule, Start
 from sftheory.lm.sizes import expanded
 
@@ -21,8 +23,9 @@ class Config:
     """Everything that decides what a run computes.
 
     Sections: `model`, `data`, `optimizer`, `schedule`, `averages`, `run`, and `start` for a branch;
-    their fields are documented in `sftheory.lm.sections`. In [optimizer] and [schedule], keys that
-    are not fields are options of the named optimizer or schedule.
+    their fields are documented in `sftheory.lm.sections`. A branch may have `lora`, see
+    `sftheory.lm.lora`; where it is None, no text of the config names it. In [optimizer] and
+    [schedule], keys that are not fields are options of the named optimizer or schedule.
 
     Raises:
         InputError: a value is out of its range.
@@ -46,15 +49,25 @@ class Config:
     averages: Averages = field(default_factory=Averages)
     run: Run = field(default_factory=Run)
     start: Start = field(default_factory=Start)
+    lora: Lora | None = None
+
+    def __post_init__(self) -> None:
+        if self.lora is not None and self.run.parallel == "fsdp":
+            raise InputError(
+                "run.parallel='fsdp' is not supported with [lora], whose frozen weights every "
+                "process keeps whole; set it to 'ddp'."
+            )
 
     @classmethod
     def of(cls, sections: Mapping[str, Any]) -> Self:
         """From nested mappings; what is not said keeps its default."""
-        kinds = get_type_hints(cls)
+        kinds = _kinds(cls)
         made = {}
         for name, values in sections.items():
             if name not in kinds:
                 raise nearest("section", name, kinds)
+            if name == "lora" and (values is None or values is False):
+                continue
             if isinstance(values, kinds[name]):
                 made[name] = values
                 continue
@@ -71,20 +84,20 @@ class Config:
 
     def replaced(self, changes: Mapping[str, Any]) -> Self:
         """With the values of dotted keys changed; the name of a section replaces all of it."""
-        sections = self.to_dict()
+        sections, kinds = self.to_dict(), _kinds(type(self))
         names_first = sorted(
             changes, key=lambda key: not key.endswith((".name", ".size", ".preset"))
         )
         for key, value in ((key, changes[key]) for key in names_first):
             section, _, name = key.partition(".")
-            if section not in sections:
-                raise nearest("section", section, sections)
+            if section not in kinds:
+                raise nearest("section", section, kinds)
             if not name:
                 sections[section] = value
                 continue
-            own = sections[section]
+            own = sections.get(section, {})
             if name == "name" and own.get("name") != value:
-                known = {f.name for f in dataclasses.fields(get_type_hints(type(self))[section])}
+                known = {f.name for f in dataclasses.fields(kinds[section])}
                 own = {k: v for k, v in own.items() if k in known}  # options belong to the name
             if name == "preset":
                 own = {}
@@ -97,6 +110,8 @@ class Config:
         """Nested mappings of plain values, which `of` reads back."""
         answer = {}
         for f in dataclasses.fields(self):
+            if getattr(self, f.name) is None:
+                continue
             values = dataclasses.asdict(getattr(self, f.name))
             options = values.pop("options", {})
             answer[f.name] = {**_plain(values), **_plain(options)}
@@ -148,6 +163,11 @@ def parsed(changes: Iterable[str]) -> dict[str, Any]:
             value = text.strip()
         answer[key.strip()] = value
     return answer
+
+
+def _kinds(config: type[Config]) -> dict[str, Any]:
+    hints = get_type_hints(config)
+    return {k: next(a for a in get_args(h) or (h,) if a is not NoneType) for k, h in hints.items()}
 
 
 def _section(kind: type, name: str, values: Mapping[str, Any]) -> Any:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import lzma
+import os
+import re
 import sysconfig
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,7 +46,7 @@ def read_text(source: str, column: str = "text", limit: int = 0) -> bytes:
 
 def is_tokens(source: str) -> bool:
     """Whether the source holds token numbers rather than text."""
-    path = Path(source)
+    path = place(source)
     return path.suffix == ".bin" or (path.is_dir() and any(path.glob("*.bin")))
 
 
@@ -57,7 +59,7 @@ def read_tokens(source: str) -> tuple[NDArray[np.uint16], NDArray[np.uint16] | N
     Raises:
         InputError: no such file, no tokens, or a header that says another length.
     """
-    path = Path(source)
+    path = place(source)
     if not path.is_dir():
         return _bin(path), None
     train = sorted(p for p in path.glob("*.bin") if "val" not in p.name)
@@ -65,6 +67,27 @@ def read_tokens(source: str) -> tuple[NDArray[np.uint16], NDArray[np.uint16] | N
     if not train:
         raise InputError(f"{source} has no training tokens; name one of its files train.bin.")
     return _joined(train), _joined(val) if val else None
+
+
+def place(source: str) -> Path:
+    """The path of a source, in which $NAME stands for the environment variable.
+
+    A config keeps the name, so that the id of a run does not depend on the machine.
+
+    Raises:
+        InputError: the variable is not set.
+    """
+
+    def value(found: re.Match[str]) -> str:
+        name = found["name"] or found["braced"]
+        if name not in os.environ:
+            raise InputError(
+                f"The corpus {source} needs the environment variable {name}, which is not set; "
+                f"set it to the folder that is meant, or give another path."
+            )
+        return os.environ[name]
+
+    return Path(re.sub(r"\$(?:(?P<name>[A-Za-z_]\w*)|\{(?P<braced>\w+)\})", value, source))
 
 
 def write_bin(path: Path, tokens: NDArray[np.uint16]) -> None:
@@ -104,7 +127,7 @@ def _documents(source: str, column: str) -> Iterator[bytes]:
         root = Path(sysconfig.get_paths()["stdlib"])
         files = [p for p in root.rglob("*.py") if _is_library(p.relative_to(root))]
         return _of_files(root, files, column)
-    path = Path(source)
+    path = place(source)
     if path.is_dir():
         return _of_files(path, [p for p in path.rglob("*") if p.is_file()], column)
     if not path.exists():
@@ -119,12 +142,12 @@ def _is_library(path: Path) -> bool:
 
 
 def _of_files(root: Path, files: list[Path], column: str) -> Iterator[bytes]:
-    def place(path: Path) -> bytes:
+    def order(path: Path) -> bytes:
         return hashlib.sha256(path.relative_to(root).as_posix().encode()).digest()
 
     tables = [p for p in files if p.suffix in _TABLES]
     # a folder of a saved dataset has tables, besides JSON files that describe them
-    for path in sorted(tables or files, key=place):
+    for path in sorted(tables or files, key=order):
         if not path.name.startswith("."):
             yield from _of_file(path, column)
 

@@ -9,13 +9,27 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from sftheory.lm import kernels
+from sftheory.lm import attending, kernels
+from sftheory.lm.products import blas
 from sftheory.lm.team import shares_of
 
 
 def usable(h: Tensor) -> bool:
     """Whether the kernels can work on this tensor: float32 on a processor, outside compilation."""
     return h.device.type == "cpu" and h.dtype == torch.float32 and not torch.compiler.is_compiling()
+
+
+def attends(h: Tensor, heads: int) -> bool:
+    """Whether attention of h (B, T, d) can be `Attended`: its BLAS is there, no thread idles.
+
+    Inside `torch.nn.attention.sdpa_kernel` without flash attention it is torch's own.
+    """
+    return (
+        usable(h)
+        and h.shape[0] * heads >= torch.get_num_threads()
+        and blas() != 0
+        and torch.backends.cuda.flash_sdp_enabled()
+    )
 
 
 class NormOfSum(torch.autograd.Function):
@@ -48,51 +62,66 @@ class NormOfSum(torch.autograd.Function):
         return dx, dx if ctx.summed else None, d_gain.sum(0)
 
 
-class NormedTurned(torch.autograd.Function):
-    """h (B, T, d) and W (3d, d) to q and k, normed and turned, and v, each (B, T, H, w)."""
+class Attended(torch.autograd.Function):
+    """h (B, T, d) and W (3d, d) to causal attention of normed, turned queries and keys."""
 
     @staticmethod
     def forward(
         ctx: Any, h: Tensor, weight: Tensor, heads: int, cos: Tensor, sin: Tensor
-    ) -> tuple[Tensor, ...]:
+    ) -> Tensor:
         B, T, d = h.shape
         h = h.reshape(B * T, d)
-        qkv, scale = h @ weight.T, h.new_empty(B * T, 2, heads)
-        shape = T, heads, d // heads
-        kernels.turn_rows(B * T, qkv.numel(), qkv, cos, sin, scale, *shape)
-        ctx.save_for_backward(h, weight, qkv, cos, sin, scale)
-        ctx.shape = shape
-        return qkv.view(B, T, 3, heads, d // heads).unbind(2)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> Any:
-        h, weight, qkv, cos, sin, scale = ctx.saved_tensors
-        out = torch.empty_like(qkv)
-        given = [g.contiguous() for g in grads]
-        saved = qkv, cos, sin, scale
-        kernels.turn_back_rows(h.shape[0], qkv.numel(), *given, *saved, out, *ctx.shape)
-        B, T, H, w = grads[0].shape
-        return (out @ weight).view(B, T, H * w), out.T @ h, None, None, None
-
-
-class SwiGLU(torch.autograd.Function):
-    """(..., 2h) to silu of the first half times the second."""
-
-    @staticmethod
-    def forward(ctx: Any, both: Tensor) -> Tensor:
-        both = both.contiguous()
-        h = both.shape[-1] // 2
-        out = both.new_empty(*both.shape[:-1], h)
-        kernels.gate_rows(both.numel() // (2 * h), both.numel(), both, out, h)
-        ctx.save_for_backward(both)
+        qkv, out = h @ weight.T, h.new_empty(B, T, d)
+        r, inverse = h.new_empty(B * heads, 2, T), h.new_empty(B * heads, T)
+        ctx.sizes = blas(), T, heads, d // heads
+        room = h.new_empty(shares_of(qkv.numel()), attending.ROWS, T)
+        saved = qkv, cos, sin, r, inverse
+        attending.attend(B * heads, qkv.numel(), *saved, out, room, *ctx.sizes)
+        ctx.save_for_backward(h, weight, *saved)
         return out
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        (both,) = ctx.saved_tensors
-        out, h = torch.empty_like(both), both.shape[-1] // 2
-        rows = both.numel() // (2 * h)
-        kernels.gate_back_rows(rows, both.numel(), grad.contiguous(), both, out, h)
-        return out
+    def backward(ctx: Any, of_out: Tensor) -> Any:
+        h, weight, *saved = ctx.saved_tensors
+        qkv, inverse = saved[0], saved[-1]
+        out, T = torch.empty_like(qkv), inverse.shape[1]
+        room = h.new_empty(shares_of(qkv.numel()), 2, attending.ROWS, T)
+        given = inverse.shape[0], qkv.numel(), of_out.contiguous(), *saved, out, room
+        attending.attend_back(*given, *ctx.sizes)
+        of_h = (out @ weight).view_as(of_out) if ctx.needs_input_grad[0] else None
+        return of_h, _of_weight(out, h) if ctx.needs_input_grad[1] else None, None, None, None
+
+
+class Gated(torch.autograd.Function):
+    """h (..., d), W (2m, d) and U (d, m) to U of silu of the first half of W h times the second."""
+
+    @staticmethod
+    def forward(ctx: Any, h: Tensor, into: Tensor, back: Tensor) -> Tensor:
+        shape, h = h.shape, h.reshape(-1, h.shape[-1])
+        both, m = h @ into.T, back.shape[1]
+        inner = both.new_empty(*shape[:-1], m)
+        kernels.gate_rows(len(both), both.numel(), both, inner, m)
+        ctx.save_for_backward(h, into, back, both, inner)
+        return inner @ back.T  # a view of a product would not do: FSDP hangs its hooks on this
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_out: Tensor) -> Any:
+        h, into, back, both, inner = ctx.saved_tensors
+        inner, shape = inner.flatten(0, -2), of_out.shape
+        of_out, of_both, wanted = (
+            of_out.reshape(h.shape),
+            torch.empty_like(both),
+            ctx.needs_input_grad,
+        )
+        sizes = len(both), both.numel()
+        kernels.gate_back_rows(*sizes, of_out @ back, both, of_both, inner.shape[1])
+        of_h = (of_both @ into).view(shape) if wanted[0] else None
+        of_into = _of_weight(of_both, h) if wanted[1] else None
+        return of_h, of_into, _of_weight(of_out, inner) if wanted[2] else None
+
+
+def _of_weight(of_out: Tensor, h: Tensor) -> Tensor:
+    """The gradient (out, in) of W in W h; MKL is faster where the longer side is the last."""
+    return of_out.T @ h if of_out.shape[1] <= h.shape[1] else (h.T @ of_out).T

@@ -1,9 +1,7 @@
-r"""Norms, rotations and gates in one pass over memory, forward and back, for processors.
+r"""Norms and gates in one pass over memory, forward and back, for processors.
 
     RMS norm of a sum    s = x + a,  y = r gain s,  r = 1 / sqrt(mean s² + eps)
                          ds += r gain dy - s r³ mean(gain dy s),   dgain = Σ r s dy
-    queries and keys     n = r x without a gain, its pairs (i, i + w/2) turned by (cos, sin), in
-                         place;  dx = r (dn - n mean(n dn)) turned back
     SwiGLU               y = a σ(a) b,   da = dy b σ(a) (1 + a (1 - σ(a))),   db = dy a σ(a)
 
 torch's own versions read and write each tensor several times.
@@ -17,6 +15,7 @@ import numpy as np
 from sftheory.lm.team import compiled, floats, given, loop
 
 EPS = np.float32(1e-6)
+LOG2E = np.float32(1.4426950408889634)
 
 
 @loop
@@ -71,73 +70,25 @@ def norm_back_rows(table, share, first, last):
                 dgain[j] += r * s[i, j] * dy[i, j]
 
 
-@loop
-def turn_rows(table, share, first, last):
-    """Of qkv (rows, 3, heads, w), cos and sin (T, w/2), r (rows, 2, heads); row i is of i mod T."""
-    T, heads, w = given(table, 4), given(table, 5), given(table, 6)
-    half = w // 2
-    qkv, scale = floats(table, 0, (last, 3, heads, w)), floats(table, 3, (last, 2, heads))
-    cos, sin = floats(table, 1, (T, half)), floats(table, 2, (T, half))
-    for i in range(first, last):
-        t = i % T
-        for part in range(2):
-            for h in range(heads):
-                x = qkv[i, part, h]
-                total = np.float32(0)
-                for j in range(w):
-                    total += x[j] * x[j]
-                r = np.float32(1) / np.sqrt(total / np.float32(w) + EPS)
-                scale[i, part, h] = r
-                for j in range(half):
-                    a, b = r * x[j], r * x[half + j]
-                    x[j] = a * cos[t, j] - b * sin[t, j]
-                    x[half + j] = b * cos[t, j] + a * sin[t, j]
-
-
-@loop
-def turn_back_rows(table, share, first, last):
-    """Of dq, dk, dv (rows, heads, w), qkv as turned, cos, sin, r, and the gradient of qkv."""
-    T, heads, w = given(table, 8), given(table, 9), given(table, 10)
-    half = w // 2
-    dv = floats(table, 2, (last, heads, w))
-    qkv, scale = floats(table, 3, (last, 3, heads, w)), floats(table, 6, (last, 2, heads))
-    cos, sin = floats(table, 4, (T, half)), floats(table, 5, (T, half))
-    out = floats(table, 7, (last, 3, heads, w))
-    for i in range(first, last):
-        t = i % T
-        for part in range(2):
-            dy = floats(table, part, (last, heads, w))
-            for h in range(heads):
-                x, g, dx = qkv[i, part, h], dy[i, h], out[i, part, h]
-                r, total = scale[i, part, h], np.float32(0)
-                for j in range(w):  # a turn keeps inner products
-                    total += x[j] * g[j]
-                m = total / np.float32(w)
-                for j in range(half):
-                    a, b = g[j] - m * x[j], g[half + j] - m * x[half + j]
-                    dx[j] = r * (a * cos[t, j] + b * sin[t, j])
-                    dx[half + j] = r * (b * cos[t, j] - a * sin[t, j])
-        for h in range(heads):
-            for j in range(w):
-                out[i, 2, h, j] = dv[i, h, j]
+@compiled
+def power(x):
+    """2^x for |x| <= 126, to 2e-7 of it."""
+    whole = np.floor(x + np.float32(0.5))
+    f = x - whole
+    p = np.float32(1.534581242594868e-04) * f + np.float32(1.3399930903688073e-03)
+    p = p * f + np.float32(9.618489071726799e-03)
+    p = p * f + np.float32(5.550328642129898e-02)
+    p = p * f + np.float32(2.4022646248340607e-01)
+    p = p * f + np.float32(6.931471824645996e-01)
+    p = p * f + np.float32(1)
+    return p * np.int32((np.int32(whole) + np.int32(127)) << np.int32(23)).view(np.float32)
 
 
 @compiled
 def sigmoid(a):
-    """(1 + tanh(a / 2)) / 2, with tanh as a quotient of polynomials, to 2e-7."""
-    half = np.float32(0.5)
-    x = min(max(half * a, np.float32(-7.9)), np.float32(7.9))
-    s = x * x
-    top = np.float32(-2.76076847742355e-16) * s + np.float32(2.00018790482477e-13)
-    top = top * s + np.float32(-8.60467152213735e-11)
-    top = top * s + np.float32(5.12229709037114e-08)
-    top = top * s + np.float32(1.48572235717979e-05)
-    top = top * s + np.float32(6.37261928875436e-04)
-    top = x * (top * s + np.float32(4.89352455891786e-03))
-    low = np.float32(1.19825839466702e-06) * s + np.float32(1.18534705686654e-04)
-    low = low * s + np.float32(2.26843463243900e-03)
-    low = low * s + np.float32(4.89352518554385e-03)
-    return half + half * (top / low)
+    """1 / (1 + exp(-a))."""
+    x = min(max(-LOG2E * a, np.float32(-126)), np.float32(126))
+    return np.float32(1) / (np.float32(1) + power(x))
 
 
 @loop

@@ -22,6 +22,11 @@ from = "trunk"
 at = [50, 100]
 "run.steps" = 20
 "schedule.name" = "linear"         # whatever is said of [schedule] replaces all of the trunk's
+
+[[line]]                           # the loss between two checkpoints, see `line_plans`
+name = "along the trunk"
+from = "trunk"
+steps = [50, 100]
 """
 
 from __future__ import annotations
@@ -35,6 +40,7 @@ from typing import Any
 from sftheory.core.errors import InputError
 from sftheory.lm.branching import config_of_branch
 from sftheory.lm.config import Config, parsed, read_sections
+from sftheory.lm.line_plans import PlannedLine, planned_lines
 
 
 @dataclass(frozen=True)
@@ -45,14 +51,37 @@ class Case:
     settings: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Plan:
+    """All that a TOML asks for.
+
+    Attributes:
+        cases: the runs, each once, in the order of their blocks.
+        lines: between checkpoints of the runs.
+    """
+
+    cases: list[Case]
+    lines: list[PlannedLine]
+
+
 def read_sweep(path: str | Path, changes: list[str] | tuple[str, ...] = ()) -> list[Case]:
     """The runs that a TOML asks for, each once, in the order of its blocks.
 
     Raises:
         InputError: the file cannot be used, or it plans another number of runs or tokens.
     """
+    return read_plan(path, changes).cases
+
+
+def read_plan(path: str | Path, changes: list[str] | tuple[str, ...] = ()) -> Plan:
+    """The runs that a TOML asks for, and the lines between their checkpoints.
+
+    Raises:
+        InputError: the file cannot be used, or it plans another number of runs or tokens.
+    """
     sections = read_sections(path)
     blocks, planned = sections.pop("sweep", [{}]), sections.pop("experiment", {})
+    tables = sections.pop("line", [])
     if isinstance(blocks, Mapping):
         blocks = [blocks]
     base = Config.of(sections)
@@ -83,7 +112,8 @@ def read_sweep(path: str | Path, changes: list[str] | tuple[str, ...] = ()) -> l
     found = list(cases.values())
     if not changed:
         _check_plan(path, planned, found)
-    return found
+    configs = {name: [case.config for case in own] for name, own in named.items()}
+    return Plan(found, planned_lines(path, tables, configs))
 
 
 def budget(cases: list[Case]) -> dict[str, float]:

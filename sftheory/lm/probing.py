@@ -37,9 +37,11 @@ def attached(session: Session, folder: RunFolder) -> Any:
     run = session.config.run
     if not run.probe_every:
         return None
-    metrics = list(run.probe) or None
-    made = probe(
-        session.optimizer, session.model, run.probe_every, metrics, list(MODULES), _Rows(folder)
+    metrics, trained = (
+        list(run.probe) or None,
+        [name for name, _ in session.model.named_parameters()],
     )
+    modules = [m for m in MODULES if any(name.startswith(m) for name in trained)]
+    made = probe(session.optimizer, session.model, run.probe_every, metrics, modules, _Rows(folder))
     made.step = session.step
     return made

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from sftheory.core.errors import InputError
@@ -108,6 +107,8 @@ class Run:
     def model(self, average: str = "last", step: int | str = "end") -> Transformer:
         """The model with the weights of an average, in float32 on the processor.
 
+        Of a run with [lora] its matrices are W + (alpha / r) B A, of the average of A and of B.
+
         Args:
             average: "last", "x" of a schedule-free run, or the name of an average.
             step: of the checkpoint.
@@ -117,7 +118,9 @@ class Run:
         """
         from sftheory.lm.starting import weights_at
 
-        weights = weights_at(self.config, self.state(step), average)
+        return self._with(weights_at(self.config, self.state(step), average))
+
+    def _with(self, weights: dict[str, Tensor]) -> Transformer:
         model = Transformer(self.config.model, weights["embedding"].shape[0])
         model.load_state_dict(weights)
         return model.eval()
@@ -136,6 +139,8 @@ class Run:
         Raises:
             InputError: the run stored no points, or too few.
         """
+        from sftheory.lm.starting import weights_of
+
         config = self.config
         theta = averaged_later(
             self.trajectory(),
@@ -144,6 +149,4 @@ class Run:
             every=max(1, config.averages.trajectory),
             start=config.start.step,
         )
-        model = self.model()
-        torch.nn.utils.vector_to_parameters(theta, model.parameters())
-        return model
+        return self._with(weights_of(config, self.state(), theta))

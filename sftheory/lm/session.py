@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sftheory.core.errors import InputError
 from sftheory.lm import optimizers
+from sftheory.lm.adapters import adapt, lend
 from sftheory.lm.arranging import arranged
 from sftheory.lm.averages import AverageBank
 from sftheory.lm.batches import Batches
@@ -39,9 +40,10 @@ class Session:
         self.device = self.world.device(device)
         self.model = Transformer(config.model, tokens.vocabulary, dtype)
         self.model.initialise(run.seed)
+        self.flops_per_token = flops_per_token(self.model)
+        adapt(self.model, config)
         self.model.to(self.device)
         self._wrap = compiler(compiled)
-        self.flops_per_token = flops_per_token(self.model)
         self.flat, self._loss = arranged(self.model, self.world, self._wrap)
         self.optimizer = optimizers.build(config.optimizer, self.model)
         self._wants_loss = optimizers.wants_loss(self.optimizer)
@@ -117,7 +119,10 @@ class Session:
             scratch = Transformer(self.model.shape, self.tokens.vocabulary, self.model.dtype)
             run, data = self.config.run, self.config.data
             batch = run.micro or run.batch
+            adapt(scratch, self.config)
             scratch.to(self.device)
+            if self.config.lora is not None:
+                lend(self.model, scratch)
             self.evaluator = Evaluator(
                 scratch,
                 self.tokens,
@@ -180,11 +185,13 @@ class Session:
 
     @torch.no_grad()
     def load_weights(self, weights: dict[str, Tensor]) -> None:
-        """Put weights into the parameters."""
-        own = dict(self.model.named_parameters())
+        """Put weights into the parameters, and into what is frozen."""
+        own = dict(self.model.state_dict())
         if {k: v.shape for k, v in own.items()} != {k: v.shape for k, v in weights.items()}:
             raise InputError(
                 "The checkpoint is of a model of another shape; keep [model] and the tokenizer as "
                 "they were."
             )
         self.flat.put(self.flat.joined(weights))
+        for name in own.keys() - dict(self.model.named_parameters()).keys():
+            own[name].copy_(weights[name])

@@ -74,8 +74,9 @@ def _first_change(folder: Path, config: Config) -> str:
     old, new = Config.read(folder / "config.json").to_dict(), config.to_dict()
     for section, values in new.items():
         for key, value in values.items():
-            if old[section].get(key) != value:
-                return f"{section}.{key} was {old[section].get(key)!r} and is now {value!r}"
+            before = old.get(section, {}).get(key)
+            if before != value:
+                return f"{section}.{key} was {before!r} and is now {value!r}"
     return "it has fewer keys"
 
 

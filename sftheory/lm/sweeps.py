@@ -12,6 +12,8 @@ from sftheory.lm.config import Config
 from sftheory.lm.jobs import Job, check_processes
 from sftheory.lm.plans import read_sweep
 from sftheory.lm.runs import Run, load
+from sftheory.lm.stackable import stacks
+from sftheory.lm.stacked import train_stacked
 from sftheory.lm.store import folder_of, outcome_of
 from sftheory.lm.training import train
 
@@ -28,6 +30,7 @@ def sweep(
     progress: bool = False,
     processes: int = 1,
     sbatch: Mapping[str, Any] | None = None,
+    stack: str = "off",
 ) -> list[Run]:
     """Train every run of a sweep; the same call again does what is left.
 
@@ -45,6 +48,8 @@ def sweep(
         processes: that share each run, with run.parallel = "ddp" or "fsdp".
         sbatch: further options of Slurm's sbatch, such as {"partition": "gpu", "time": 60}; the
             time is in minutes.
+        stack: "8" trains up to eight runs of a small model at once, inline, where they differ only
+            in numbers (`sftheory.lm.stackable`); "auto" does so where it was measured to be faster.
 
     Returns:
         the runs, in the order of the file.
@@ -55,16 +60,23 @@ def sweep(
     """
     if cluster not in CLUSTERS:
         raise nearest("cluster", cluster, CLUSTERS)
+    if stack != "off" and (cluster != "inline" or processes > 1):
+        raise InputError(
+            f"stack={stack!r} trains runs in this process, so that it goes with cluster='inline' "
+            f"and processes=1; leave it 'off'."
+        )
     configs = _asked(path, changes, jobs, processes)
     for wave in _waves(configs):
         left = [c for c in wave if not outcome_of(folder_of(out, c)) and can_begin(c, out)]
         if cluster == "inline":
-            for config in left:
-                if processes == 1:
-                    train(config, out=out, progress=progress)
+            for group in stacks(left, stack):
+                if len(group) > 1:
+                    train_stacked(group, out, progress=progress)
+                elif processes == 1:
+                    train(group[0], out=out, progress=progress)
                 else:
-                    Job(config.to_dict(), str(out), processes)()
-                if not outcome_of(folder_of(out, config)):  # a signal stopped it, and us
+                    Job(group[0].to_dict(), str(out), processes)()
+                if not all(outcome_of(folder_of(out, c)) for c in group):  # a signal stopped us
                     return [load(folder_of(out, c)) for c in configs if _begun(c, out)]
         elif left and cluster == "local":
             _by_processes(left, Path(out), jobs, processes)

@@ -59,7 +59,7 @@ class Norm(nn.Module):
 
 
 class Attention(nn.Module):
-    """Causal attention by torch's fused kernels."""
+    """Causal attention, by kernels that hold few scores at a time."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -68,21 +68,18 @@ class Attention(nn.Module):
         self.out = Linear(shape.width, shape.width, shape.bias)
 
     def forward(self, h: Tensor, turn: tuple[Tensor, Tensor] | None) -> Tensor:
-        q, k, v = (a.transpose(1, 2) for a in self._prepared(h, turn))
-        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
-        return self.out(mixed.transpose(1, 2).reshape(h.shape))
-
-    def _prepared(self, h: Tensor, turn: tuple[Tensor, Tensor] | None) -> Any:
-        """Queries, keys and values (B, T, H, w), normed and turned."""
-        B, T, d = h.shape
-        if turn is not None and self._qk_norm and self.qkv.bias is None and fused.usable(h):
-            return fused.NormedTurned.apply(h, self.qkv.weight, self._heads, *turn)
-        q, k, v = self.qkv(h).view(B, T, 3, self._heads, d // self._heads).unbind(2)
+        heads, (B, T, d) = self._heads, h.shape
+        if turn and self._qk_norm and self.qkv.bias is None and fused.attends(h, heads):
+            mixed: Any = fused.Attended.apply(h, self.qkv.weight, heads, *turn)
+            return self.out(mixed)
+        q, k, v = self.qkv(h).view(B, T, 3, heads, d // heads).unbind(2)
         if self._qk_norm:
             q, k = (functional.rms_norm(a, a.shape[-1:], None, EPS) for a in (q, k))
         if turn is not None:
             q, k = rotated(q, *turn), rotated(k, *turn)
-        return q, k, v
+        q, k, v = (a.transpose(1, 2) for a in (q, k, v))
+        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.out(mixed.transpose(1, 2).reshape(h.shape))
 
 
 class MLP(nn.Module):
@@ -96,9 +93,10 @@ class MLP(nn.Module):
         self.out = Linear(hidden, shape.width, shape.bias)
 
     def forward(self, h: Tensor) -> Tensor:
+        if self._gated and self.into.bias is None and fused.usable(h):
+            made: Any = fused.Gated.apply(h, self.into.weight, self.out.weight)
+            return made
         h = self.into(h)
-        if self._gated and fused.usable(h):
-            return self.out(fused.SwiGLU.apply(h))  # pyright: ignore[reportArgumentType]
         if self._gated:
             a, b = h.chunk(2, dim=-1)
             return self.out(functional.silu(a) * b)

@@ -1,11 +1,16 @@
 """The one-pass kernels: torch's values and gradients, whatever the number of threads."""
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from sftheory.lm import fused, team
-from sftheory.lm.transformer import EPS, rotated, rotation
+from sftheory.lm import fused, kernels, products, team
+from sftheory.lm.sections import Model
+from sftheory.lm.transformer import EPS, Transformer, rotated, rotation
+
+needs_blas = pytest.mark.skipif(not products.blas(), reason="torch's BLAS shows no sgemm_")
 
 
 def plain_norm(h, gain):
@@ -20,15 +25,18 @@ def plain_sum_norm(h, added, gain):
     return h + added, plain_norm(h + added, gain)
 
 
-def plain_turn(h, weight, cos, sin):
+def plain_attention(h, weight, cos, sin):
     q, k, v = (h @ weight.T).view(*h.shape[:2], 3, 2, 8).unbind(2)
     q, k = (functional.rms_norm(a, a.shape[-1:], None, EPS) for a in (q, k))
-    return rotated(q, cos, sin), rotated(k, cos, sin), v
+    q, k, v = (a.transpose(1, 2) for a in (rotated(q, cos, sin), rotated(k, cos, sin), v))
+    hidden = torch.ones(h.shape[1], h.shape[1]).triu(1).bool()
+    scores = (q @ k.transpose(2, 3) / 8**0.5).masked_fill(hidden, -torch.inf)
+    return (scores.softmax(-1) @ v).transpose(1, 2).reshape(h.shape)
 
 
-def plain_swiglu(both):
-    a, b = both.chunk(2, dim=-1)
-    return functional.silu(a) * b
+def plain_swiglu(h, into, back):
+    a, b = (h @ into.T).chunk(2, dim=-1)
+    return (functional.silu(a) * b) @ back.T
 
 
 def cases(T):
@@ -41,24 +49,28 @@ def cases(T):
             [(3, T, 24), (3, T, 24), (24,)],
             (),
         ),
-        "turn": (
-            plain_turn,
-            lambda h, weight, c, s: fused.NormedTurned.apply(h, weight, 2, c, s),
+        "attention": (
+            plain_attention,
+            lambda h, weight, c, s: fused.Attended.apply(h, weight, 2, c, s),
             [(3, T, 16), (48, 16)],
             (cos, sin),
         ),
-        "swiglu": (plain_swiglu, fused.SwiGLU.apply, [(3, T, 48)], ()),
+        "swiglu": (plain_swiglu, fused.Gated.apply, [(3, T, 16), (48, 16), (16, 24)], ()),
     }
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-@pytest.mark.parametrize("T", [1, 7, 640])  # the last one is cut into shares
-@pytest.mark.parametrize("name", ["norm", "norm of a sum", "turn", "swiglu"])
+@pytest.mark.parametrize("T", [1, 7, 100, 640])  # the last one is cut into shares
+@pytest.mark.parametrize(
+    "name",
+    ["norm", "norm of a sum", pytest.param("attention", marks=needs_blas), "swiglu"],
+)
 def test_a_kernel_is_torchs_composition_in_float64(name, T, threads):
     torch.set_num_threads(threads)
     plain, own, shapes, constants = cases(T)[name]
     generator = torch.Generator().manual_seed(0)
     inputs = [torch.randn(s, generator=generator, dtype=torch.float64) for s in shapes]
+    inputs = [x / x.shape[1] ** 0.5 if x.ndim == 2 else x for x in inputs]  # as weights are
     wide = [x.clone().requires_grad_() for x in inputs]
     narrow = [x.float().requires_grad_() for x in inputs]
     expected = plain(*wide, *(c.double() for c in constants))
@@ -101,9 +113,60 @@ def test_other_dtypes_take_torchs_own(dtype):
     assert fused.usable(torch.zeros(2))
 
 
+def test_a_powers_relative_error_is_below_2e_7():
+    x = np.linspace(-126, 126, 20001).astype(np.float32)
+    found = np.array([kernels.power(value) for value in x], dtype=np.float64)
+    assert np.max(np.abs(found / 2.0 ** x.astype(np.float64) - 1)) < 2e-7
+
+
+@needs_blas
+@pytest.mark.parametrize("flip_a", [0, 1])
+@pytest.mark.parametrize("flip_b", [0, 1])
+def test_a_product_reads_and_writes_parts_of_arrays(flip_a, flip_b):
+    a, b, c = (np.random.default_rng(0).normal(size=(9, 11)).astype(np.float32) for _ in range(3))
+    A, B = a[:4, :5], b[:5, :3]
+    wanted, rest = c.copy(), 0.5 * c[:4, :3]
+    wanted[:4, :3] = 2 * A.astype(np.float64) @ B + rest
+    a, b = (np.ascontiguousarray(x.T) if flip else x for x, flip in ((a, flip_a), (b, flip_b)))
+    of_a, of_b, of_c = a.shape[1], b.shape[1], c.shape[1]
+    sizes, places = (4, 3, 5, of_a, flip_a, of_b, flip_b, of_c), (x.ctypes.data for x in (a, b, c))
+    products.product(products.blas(), sizes, *places, np.float32(2), np.float32(0.5))
+    np.testing.assert_allclose(c, wanted, rtol=1e-5, atol=1e-5)  # float32
+
+
+@needs_blas
+def test_without_a_blas_attention_is_torchs(monkeypatch):
+    net = Transformer(Model(width=32, layers=2, heads=2, context=16), 100)
+    tokens = torch.randint(0, 100, (3, 17), generator=torch.Generator().manual_seed(1))
+    losses = []
+    for found in (products.blas(), 0):
+        monkeypatch.setattr(fused, "blas", lambda found=found: found)
+        assert fused.attends(torch.zeros(3, 16, 32), 2) == bool(found)
+        losses.append(net.loss(tokens)[1].detach())
+    torch.testing.assert_close(*losses, rtol=1e-5, atol=0)  # float32
+
+
+@needs_blas
+def test_attention_is_torchs_where_flash_is_excluded_or_threads_would_idle():
+    h = torch.zeros(3, 16, 32)
+    torch.set_num_threads(3)
+    with sdpa_kernel(SDPBackend.MATH):
+        assert not fused.attends(h, 2)
+    assert fused.attends(h, 2) and not fused.attends(h[:1], 2)
+
+
+@needs_blas
+def test_no_weight_gets_a_gradient_that_is_not_wanted():
+    h, weight = torch.randn(2, 7, 16, requires_grad=True), torch.randn(48, 16)
+    fused.Attended.apply(h, weight, 2, *rotation(7, 8)).sum().backward()
+    fused.Gated.apply(h, weight, torch.randn(16, 24)).sum().backward()
+    assert h.grad is not None and weight.grad is None
+
+
 def test_the_sigmoid_is_right_to_2e_7():
     a = torch.linspace(-30, 30, 20001)
+    into = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     both = torch.stack([a, torch.ones_like(a)], dim=1)
-    found = fused.SwiGLU.apply(both)[:, 0].double()  # a σ(a)
+    found = fused.Gated.apply(both, into, torch.ones(2, 1))[:, 0].double()  # a σ(a)
     exact = functional.silu(a.double())
     assert bool(((found - exact).abs() <= 2e-7 * a.abs().double() + 1e-12).all())
