@@ -103,12 +103,12 @@ class BatchAndMomentum(Figure):
                 ">=",
                 0,
                 source="defazio2026",
-                known_failure="-0.45: momentum delays each gradient by ten steps, and there are 75; the "
+                known_failure="-0.45: momentum delays each gradient by ten steps of 75, and the "
                 "batches of which the claim speaks are hundreds of times larger, the runs as well.",
             ),
             Claim(
                 "G6-small",
-                "That gain minus what inner momentum gains in batches of 128 tokens, nats",
+                "Gain of inner momentum in batches of 2,048 tokens less that in those of 128, nats",
                 v["without, large"] - v["without, small"],
                 ">=",
                 0,
@@ -122,12 +122,12 @@ class BatchAndMomentum(Figure):
                 "in",
                 (0.35, 0.65),
                 source="defazio2026: the rate grows like the square root of the batch",
-                known_failure="0.12: at equal tokens larger batches leave fewer steps, and from 512 "
-                "tokens on what bounds the rate is the curvature, not the noise.",
+                known_failure="0.12: at equal tokens larger batches leave fewer steps, and from "
+                "512 tokens on what bounds the rate is the curvature, not the noise.",
             ),
             Claim(
                 "G6-sqrt-cosine",
-                "The same slope for AdamW with a cosine",
+                "Slope of log best peak against log batch, AdamW with a cosine",
                 v["cosine, slope"],
                 "in",
                 (0.35, 0.65),

@@ -126,7 +126,7 @@ class OwnCurves(Figure):
             ),
             Claim(
                 "G11-cosine",
-                "The same for cosine, over that of schedule-free",
+                "Mean error of such forecasts of cosine runs, over that of schedule-free runs",
                 v["cosine, error"] / v["schedule-free, error"],
                 ">=",
                 2,

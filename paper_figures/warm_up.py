@@ -99,7 +99,7 @@ class WarmUp(Figure):
             ),
             Claim(
                 "G7-rate-high",
-                "The same at twice that peak",
+                "Nats that a warm-up over 2% of the steps gains schedule-free at twice that peak",
                 v["schedule-free, 0.008"],
                 ">=",
                 0,
@@ -107,7 +107,7 @@ class WarmUp(Figure):
             ),
             Claim(
                 "G7-rate-cosine",
-                "The same for AdamW with a cosine, at peak 4e-3",
+                "Nats that a warm-up over 2% of the steps gains for AdamW with a cosine at 4e-3",
                 v["cosine, 0.004"],
                 ">=",
                 0,
