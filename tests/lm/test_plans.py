@@ -136,7 +136,10 @@ def test_a_plan_that_cannot_be_meant_is_one_sentence(plan, old, new, sentence):
 def test_a_shipped_plan_asks_for_the_budget_that_it_names(path):
     cases = read_sweep(path)  # refuses another budget
     largest = max(c.config.run.steps * c.config.run.batch * c.config.model.context for c in cases)
-    assert largest <= (1e7 if path in GPU_PLANS else 2e6)
+    if path in GPU_PLANS:
+        assert budget(cases)["tokens"] <= 2.5e9  # 20 minutes at 2 million tokens a second
+    else:
+        assert largest <= 2e6
 
 
 def test_both_sizes_of_a_plan_have_the_same_runs():
@@ -152,7 +155,8 @@ def test_recorded_results_are_those_of_the_plan(path):
     cases = read_sweep(path)
     assert {name: facts[name] for name in ("runs", "tokens")} == budget(cases)
     rows = pl.read_csv(RECORDED / f"{path.stem}.csv", infer_schema_length=None)
-    assert rows["run"].n_unique() == len(cases) and set(rows["status"]) == {"finished"}
+    assert rows["run"].n_unique() == len(cases)
+    assert set(rows["status"]) <= {"finished", "diverged"}  # a divergence is a result
     for case in cases:  # by settings: ids change with every new key of a config
         told = {k: v for k, v in case.settings.items() if isinstance(v, int | float | str)}
         own = rows.filter(*(pl.col(k) == v for k, v in told.items()))
