@@ -26,7 +26,8 @@ class AdamC(Family):
         params: parameters, or groups of them; lambda is meant for normalised layers.
         lr, betas, eps, weight_decay: as for torch's AdamW.
         warmup_steps: the first W steps are gamma t / W.
-        maximize, nonfinite, compile: as for `ScheduleFreeSGD`; processors have no such pass for it.
+        maximize, nonfinite, compile, capturable: as for `ScheduleFreeSGD`; processors have no such
+            pass for it.
 
     Raises:
         InputError: an option is out of its range.
@@ -59,6 +60,7 @@ class AdamC(Family):
         maximize: bool = False,
         nonfinite: str = "propagate",
         compile: bool | None = None,
+        capturable: bool = False,
     ) -> None:
         defaults = dict(
             lr=lr,
@@ -69,7 +71,9 @@ class AdamC(Family):
             corrected_decay=True,
             maximize=maximize,
         )
-        super().__init__(params, defaults, nonfinite=nonfinite, compile=compile)
+        super().__init__(
+            params, defaults, nonfinite=nonfinite, compile=compile, capturable=capturable
+        )
 
     def _beta(self, group: dict[str, Any]) -> float:
         return 0.0
@@ -85,7 +89,7 @@ class AdamC(Family):
     def _moments(self, group: dict[str, Any]) -> tuple[str, ...]:
         return ("v", "m") if group["betas"][0] else ("v",)
 
-    def _direction(self, group: dict[str, Any], n: int, decay: Any) -> arithmetic.Direction:
+    def _direction(self, group: dict[str, Any], n: Any, decay: Any) -> arithmetic.Direction:
         mu, beta2 = group["betas"]
         return arithmetic.adaptive(
             n,

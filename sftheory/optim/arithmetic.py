@@ -37,9 +37,9 @@ class Direction:
         decay_y, decay_z: weight decay at y and at z, divided by scale.
     """
 
-    scale: float = 1.0
+    scale: Any = 1.0
     beta2: float | None = None
-    eps: float = 0.0
+    eps: Any = 0.0
     divides: bool = True
     mu: float | None = None
     decay_y: Any = 0.0
@@ -47,11 +47,13 @@ class Direction:
 
 
 def adaptive(
-    n: int, *, beta2: float, eps: float, mu: float = 0.0, maximize: bool, decay: Any, at: str
+    n: Any, *, beta2: float, eps: float, mu: float = 0.0, maximize: bool, decay: Any, at: str
 ) -> Direction:
     """Adam's direction at a parameter's n-th update, with both bias corrections folded in."""
-    root = math.sqrt(1 - beta2**n)
-    scale = (-root if maximize else root) / (1 - mu**n)
+    left = 1 - beta2**n
+    root = left.sqrt() if isinstance(left, torch.Tensor) else math.sqrt(left)
+    scale = -root if maximize else root
+    scale = scale / (1 - mu**n) if mu else scale
     return Direction(scale, beta2, eps * root, mu=mu or None, **_decays(decay, at, scale))
 
 
@@ -67,7 +69,7 @@ def unscaled(beta2: float, *, maximize: bool, decay: Any) -> Direction:
     return Direction(scale, beta2, divides=False, **_decays(decay, "y", scale))
 
 
-def _decays(decay: Any, at: str, scale: float) -> dict[str, Any]:
+def _decays(decay: Any, at: str, scale: Any) -> dict[str, Any]:
     return {f"decay_{at}": decay / scale if isinstance(decay, torch.Tensor) or decay else 0.0}
 
 
@@ -83,7 +85,7 @@ class Move:
     built_with: float
 
     @staticmethod
-    def between(gamma: Any, c: Any, beta: float, built_with: float, scale: float) -> Move:
+    def between(gamma: Any, c: Any, beta: float, built_with: float, scale: Any) -> Move:
         """The numbers for a step gamma, where `built_with` made y and `beta` makes the next."""
         toward = c if beta == built_with else 1 - (beta / built_with) * (1 - c)
         along = -gamma * scale
@@ -116,7 +118,8 @@ def step(points: dict[str, Tensors], how: Direction, move: Move, scratch: list[T
         torch._foreach_addcmul_(v, g, g, value=1 - how.beta2)
     if how.beta2 is not None and how.divides:
         u = _root(scratch[0], v)
-        torch._foreach_add_(u, how.eps)
+        on_device = isinstance(how.eps, torch.Tensor)  # a list, since one tensor would be read
+        torch._foreach_add_(u, [how.eps.to(u[0])] * len(u) if on_device else how.eps)
         _divide(top, u)
     else:
         u = top

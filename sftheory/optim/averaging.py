@@ -16,6 +16,7 @@ from typing import Any, Literal
 import torch
 
 from sftheory.core.errors import InputError, constant, count, nearest, real
+from sftheory.optim import counters
 
 Weights = Literal["max", "power", "gamma", "uniform"]
 WEIGHTS = ("max", "power", "gamma", "uniform")
@@ -62,7 +63,7 @@ def _depends_on_t_alone(group: dict[str, Any]) -> bool:
     )
 
 
-def weight(group: dict[str, Any], t: int, gamma: Any) -> Any:
+def weight(group: dict[str, Any], t: Any, gamma: Any) -> Any:
     """w_t; `gamma_max` of the group already knows gamma."""
     kind = group["weights"]
     if kind == "uniform":
@@ -70,14 +71,17 @@ def weight(group: dict[str, Any], t: int, gamma: Any) -> Any:
     if kind == "gamma":
         return gamma
     made_from = group["gamma_max"] if kind == "max" else gamma
-    return float(t) ** group["r"] * made_from ** group["weight_lr_power"]
+    t = t if isinstance(t, torch.Tensor) else float(t)
+    return t ** group["r"] * made_from ** group["weight_lr_power"]
 
 
-def counted(group: dict[str, Any], gamma: Any) -> int:
+def counted(group: dict[str, Any], gamma: Any) -> Any:
     """Counts a step of size gamma, a float or a tensor that stays on its device; returns t."""
-    group["averaged_steps"] += 1
+    group["averaged_steps"] += 1  # in place where it is a tensor
     largest = group["gamma_max"]
-    if isinstance(gamma, torch.Tensor):
+    if counters.placed(group):
+        counters.put(group, "gamma_max", torch.maximum(largest, gamma))
+    elif isinstance(gamma, torch.Tensor):
         if isinstance(largest, torch.Tensor):
             largest = largest.to(gamma)
         else:  # torch.as_tensor would wait for the device
@@ -85,13 +89,14 @@ def counted(group: dict[str, Any], gamma: Any) -> int:
         group["gamma_max"] = torch.maximum(largest, gamma)
     else:
         group["gamma_max"] = max(float(largest), gamma)
-    group["scheduled_lr"] = gamma
+    counters.put(group, "scheduled_lr", gamma)
     return group["averaged_steps"]
 
 
 def advance(group: dict[str, Any], gamma: Any, beta: float) -> Any:
     """Counts a step of size gamma and returns its c."""
-    group["c"] = _coefficient(group, counted(group, gamma), gamma, beta)
+    coefficient = _on_device if counters.placed(group) else _coefficient
+    counters.put(group, "c", coefficient(group, counted(group, gamma), gamma, beta))
     return group["c"]
 
 
@@ -109,3 +114,19 @@ def _coefficient(group: dict[str, Any], t: int, gamma: Any, beta: float) -> Any:
         return c if group["C"] is None else ((1 - beta) * group["C"] * c).clamp(max=1)
     c = w / total if total > 0 else 0.0
     return c if group["C"] is None else min(1.0, (1 - beta) * group["C"] * c)
+
+
+def _on_device(group: dict[str, Any], t: torch.Tensor, gamma: torch.Tensor, beta: float) -> Any:
+    """`_coefficient` without a branch on a number."""
+    first, warmup = group["start_counts"], group["averaging_warmup"]
+    w = weight(group, t + 1 if first else t, gamma)
+    if warmup:
+        w = w * (t > warmup).to(t)
+    total = group["weight_sum"]
+    if first:  # weights made from t alone have w_1 = 1
+        total += (t == 1).to(t)
+    total += w
+    c = w / torch.where(total > 0, total, 1)
+    if group["C"] is not None:
+        c = ((1 - beta) * group["C"] * c).clamp(max=1)
+    return torch.where(t > warmup, c, 1) if warmup else c

@@ -94,11 +94,13 @@ def move(
 ):  # fmt: skip
     """One step of all rows; `programs` says for each program which row it works on.
 
-    A bit of `stored` says for each of the last five numbers whether it is an address.
+    A bit of `stored` says for each of the last five numbers, and then for eps, whether it is an
+    address.
     """
     decay_y, decay_z = number(decay_y, stored & 1), number(decay_z, stored & 2)
     toward = number(toward, stored & 4)
     along_y, along_z = number(along_y, stored & 8), number(along_z, stored & 16)
+    eps = number(eps, stored & 32)
     row, first, left, even = share(table, programs, block)
     if even & (left >= block):  # then loads and stores are of 16 bytes
         advance(

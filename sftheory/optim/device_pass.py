@@ -99,13 +99,13 @@ def step(rows: list[Row], how: Direction, move: Move, scratch: Scratch) -> None:
         device_kernel.move[(table.programs.numel(),)](
             table.sent,
             table.programs,
-            *(float(a) for a in (1 - mu, beta2, 1 - beta2, how.eps)),
-            *(_number(a, first.device) for a in ends),
+            *(float(a) for a in (1 - mu, beta2, 1 - beta2)),
+            *(_number(a, first.device) for a in (how.eps, *ends)),
             has_z="z" in keys,
             has_v="v" in keys,
             has_m="m" in keys,
             divides=how.divides,
-            stored=sum(2**i for i, a in enumerate(ends) if isinstance(a, torch.Tensor)),
+            stored=sum(2**i for i, a in enumerate((*ends, how.eps)) if isinstance(a, torch.Tensor)),
             block=device_kernel.BLOCK,
             **device_kernel.OPTIONS,
         )

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from sftheory.core.errors import InputError, nearest, real
-from sftheory.optim import arithmetic, averaging, one_step, pieces
+from sftheory.optim import arithmetic, averaging, counters, one_step, pieces
 from sftheory.optim.gradients import POLICIES, Gradients
 from sftheory.optim.holding import Holding
 from sftheory.optim.tally import FEW, PAIRS
@@ -39,7 +39,13 @@ class Family(Holding):
     tally: Any = None
 
     def __init__(
-        self, params: Any, defaults: dict[str, Any], *, nonfinite: str, compile: bool | None
+        self,
+        params: Any,
+        defaults: dict[str, Any],
+        *,
+        nonfinite: str,
+        compile: bool | None,
+        capturable: bool = False,
     ) -> None:
         if isinstance(params, torch.nn.Module):
             raise InputError(
@@ -50,6 +56,7 @@ class Family(Holding):
         if compile not in (None, True, False):
             raise InputError(f"compile must be True, False or None (auto), but got {compile!r}.")
         self.nonfinite, self.compile = nonfinite, compile
+        self.capturable = counters.check(capturable, nonfinite)
         super().__init__(params, {**averaging.COUNTERS, **defaults})
 
     # What a class of the family defines.
@@ -57,7 +64,7 @@ class Family(Holding):
     def _beta(self, group: dict[str, Any]) -> float:
         raise NotImplementedError
 
-    def _direction(self, group: dict[str, Any], n: int, decay: Any) -> arithmetic.Direction:
+    def _direction(self, group: dict[str, Any], n: Any, decay: Any) -> arithmetic.Direction:
         """u for parameters at their n-th update."""
         raise NotImplementedError
 
@@ -67,11 +74,16 @@ class Family(Holding):
 
     def _gamma(self, group: dict[str, Any]) -> Any:
         """The step at the group's next update."""
-        gamma = rate(group["lr"])
-        W, t = group.get("warmup_steps", 0), group["averaged_steps"] + 1
+        gamma, W = self._rate(group), group.get("warmup_steps", 0)
+        t = group["averaged_steps"] + 1
+        if self.capturable:
+            return gamma * (t / W).clamp(max=1) if W else gamma
         return gamma * (t / W) if t < W else gamma
 
-    def _rectified(self, group: dict[str, Any], gamma: Any, n: int) -> Any:
+    def _rate(self, group: dict[str, Any]) -> Any:
+        return counters.rate(group) if self.capturable else rate(group["lr"])
+
+    def _rectified(self, group: dict[str, Any], gamma: Any, n: Any) -> Any:
         """The step of parameters at their n-th update, where it depends on n."""
         return gamma
 
@@ -121,6 +133,8 @@ class Family(Holding):
         return False
 
     def _update(self, group: dict[str, Any], params: list[torch.Tensor]) -> None:
+        if self.capturable:
+            counters.place(group, params[0].device)
         beta, gamma = float(self._beta(group)), self._gamma(group)
         built_with = beta if group["built_with"] is None else group["built_with"]
         if (beta == 0) != (built_with == 0):
@@ -130,19 +144,26 @@ class Family(Holding):
             )
         c = self._coefficient(group, gamma)
         group["built_with"] = beta
-        alike: defaultdict[Any, list[torch.Tensor]] = defaultdict(list)
-        for p in params:
-            state = self.state[p]
-            if "updates" not in state:
-                self._start(p, group)
-            state["updates"] += 1
-            alike[state["updates"], p.dtype, p.device].append(p)
-        for (n, *_), some in alike.items():
+        for n, some in self._updated(group, params):
             how = self._direction(group, n, self._decay(group, gamma))
             own = self._rectified(group, gamma, n)
             move = arithmetic.Move.between(own, c, beta, built_with, how.scale)
             rows = [self._row(p, how) for p in some]
             one_step.run(rows, how, move, self._scratch, self.compile, some, self.tally)
+
+    def _updated(self, group: dict[str, Any], params: list[torch.Tensor]) -> counters.Cohorts:
+        """Counts an update of each parameter; n, and the parameters that are at it."""
+        alike: defaultdict[Any, list[torch.Tensor]] = defaultdict(list)
+        for p in params:
+            state = self.state[p]
+            if "updates" not in state:
+                self._start(p, group)
+            if not self.capturable:
+                state["updates"] += 1
+                alike[state["updates"], p.dtype, p.device].append(p)
+        if self.capturable:
+            return counters.updated(params, group, self.state)
+        return [(n, some) for (n, *_), some in alike.items()]
 
     def _decay(self, group: dict[str, Any], gamma: Any) -> Any:
         """Lambda, or lambda gamma_t / gamma_max with corrected decay."""

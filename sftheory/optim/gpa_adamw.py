@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sftheory.core.errors import real
-from sftheory.optim import arithmetic, averaging
+from sftheory.optim import arithmetic, averaging, counters
 from sftheory.optim.family import Family
 from sftheory.optim.schedule_free_adamw import check_adam
 
@@ -29,7 +29,7 @@ class GPAAdamW(Family):
         lr, eps, weight_decay, warmup_steps: as for `ScheduleFreeAdamW`.
         mu_y, mu_x: in [0, 1].
         betas: (inner momentum, beta2), both in [0, 1).
-        maximize, nonfinite, compile: as for `ScheduleFreeSGD`.
+        maximize, nonfinite, compile, capturable: as for `ScheduleFreeSGD`.
 
     Raises:
         InputError: an option is out of its range.
@@ -61,6 +61,7 @@ class GPAAdamW(Family):
         maximize: bool = False,
         nonfinite: str = "propagate",
         compile: bool | None = None,
+        capturable: bool = False,
     ) -> None:
         defaults = dict(
             lr=lr,
@@ -72,14 +73,16 @@ class GPAAdamW(Family):
             warmup_steps=warmup_steps,
             maximize=maximize,
         )
-        super().__init__(params, defaults, nonfinite=nonfinite, compile=compile)
+        super().__init__(
+            params, defaults, nonfinite=nonfinite, compile=compile, capturable=capturable
+        )
 
     def _beta(self, group: dict[str, Any]) -> float:
         return group["mu_y"]
 
     def _coefficient(self, group: dict[str, Any], gamma: Any) -> Any:
         averaging.counted(group, gamma)
-        group["c"] = 1 - group["mu_x"]
+        counters.put(group, "c", 1 - group["mu_x"])
         return group["c"]
 
     def _check(self, group: dict[str, Any]) -> None:
@@ -91,7 +94,7 @@ class GPAAdamW(Family):
     def _moments(self, group: dict[str, Any]) -> tuple[str, ...]:
         return ("v", "m") if group["betas"][0] else ("v",)
 
-    def _direction(self, group: dict[str, Any], n: int, decay: Any) -> arithmetic.Direction:
+    def _direction(self, group: dict[str, Any], n: Any, decay: Any) -> arithmetic.Direction:
         mu, beta2 = group["betas"]
         return arithmetic.adaptive(
             n,

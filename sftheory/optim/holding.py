@@ -9,7 +9,7 @@ from typing import Any, Self
 import torch
 
 from sftheory.core.errors import nearest
-from sftheory.optim import pieces, points
+from sftheory.optim import counters, pieces, points
 
 
 class Holding(torch.optim.Optimizer):
@@ -27,6 +27,7 @@ class Holding(torch.optim.Optimizer):
     skipped: int = 0
     nonfinite: str = "propagate"
     compile: bool | None = None
+    capturable: bool = False
     averages: bool = True
     _unverified: list[int] | None = None  # fingerprints of a loaded state, until it is first used
 
@@ -130,7 +131,7 @@ class Holding(torch.optim.Optimizer):
     def state_dict(self) -> dict[str, Any]:
         """As in torch; every group also says which point the parameters hold."""
         self._verify()
-        return points.state_dict(self, super().state_dict())
+        return points.state_dict(self, counters.on_host(super().state_dict()))
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """As in torch. The first use checks that the parameters are the point that was saved.
@@ -139,6 +140,7 @@ class Holding(torch.optim.Optimizer):
             InputError: another kind of optimizer saved this.
         """
         points.check_loadable(self, state_dict)
+        state_dict = counters.on_host(state_dict)
         stripped, facts, marks = points.split(state_dict, self.facts)
         self._unguard()
         super().load_state_dict(stripped)
@@ -155,7 +157,7 @@ class Holding(torch.optim.Optimizer):
             self._unverified = None
 
     def __getstate__(self) -> dict[str, Any]:
-        own = (*self.facts, "nonfinite", "compile", "_unverified")
+        own = (*self.facts, "nonfinite", "compile", "capturable", "_unverified")
         return {**super().__getstate__(), **{k: getattr(self, k) for k in own}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -104,7 +104,8 @@ def fingerprint(group: dict[str, Any]) -> int:
 
 def state_dict(optimizer: Any, saved: dict[str, Any]) -> dict[str, Any]:
     """Torch's state_dict, with the facts in every group and no alias of what step() rebinds."""
-    facts = {name: getattr(optimizer, name) for name in optimizer.facts}
+    kinds = {name: type(getattr(type(optimizer), name)) for name in optimizer.facts}
+    facts = {name: kind(getattr(optimizer, name)) for name, kind in kinds.items()}  # may wait
     groups = [
         {**packed, **facts, "fingerprint": fingerprint(group)}
         for packed, group in zip(saved["param_groups"], optimizer.param_groups, strict=True)

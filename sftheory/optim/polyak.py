@@ -15,8 +15,8 @@ import torch
 
 from sftheory.core.errors import InputError, real
 from sftheory.methods.polyak_schedule_free import polyak_step
-from sftheory.optim import device_pass, one_step, pieces
-from sftheory.optim.family import Family, rate
+from sftheory.optim import counters, device_pass, one_step, pieces
+from sftheory.optim.family import Family
 from sftheory.optim.gradients import Gradients
 
 
@@ -63,6 +63,7 @@ class PolyakFamily(Family):
         if gradients:
             value = _scalar(loss, gradients.params[0].device)
             if self._accepts(gradients) and self._accepts_loss(value):
+                self._place(value.device)
                 self._size = self._polyak(value - self.f_star, gradients)
                 for group, params in gradients.groups:
                     self._update(group, params)
@@ -79,19 +80,24 @@ class PolyakFamily(Family):
         self.skipped += 1
         return False
 
+    def _place(self, device: torch.device) -> None:
+        """Moves the counters of the whole optimizer to the device, if it is capturable."""
+        for name in self.facts[2:] if self.capturable else ():
+            setattr(self, name, counters.tensor(getattr(self, name), device))
+
     def _polyak(self, gap: torch.Tensor, gradients: Gradients) -> torch.Tensor:
         """The step before lr; counts what it clips."""
         numerator = gap + self._slope(gradients)
         denominator = self._denominator(gradients)
-        self.clipped = self.clipped + (numerator < 0)
-        self.stalled = self.stalled + (denominator == 0)
+        self.clipped += numerator < 0
+        self.stalled += denominator == 0
         return polyak_step(numerator, denominator)
 
     def _denominator(self, gradients: Gradients) -> torch.Tensor:
         raise NotImplementedError
 
     def _gamma(self, group: dict[str, Any]) -> Any:
-        return rate(group["lr"]) * self._size
+        return self._rate(group) * self._size
 
     def _slope(self, gradients: Gradients) -> torch.Tensor:
         """<g, z - y> over all parameters; 0 before the first update."""
@@ -134,11 +140,6 @@ class PolyakFamily(Family):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "f_star": self.f_star}
-
-    def state_dict(self) -> dict[str, Any]:
-        """As in torch; the counters become numbers."""
-        self.clipped, self.stalled = int(self.clipped), int(self.stalled)
-        return super().state_dict()
 
 
 def _scalar(loss: Any, device: torch.device) -> torch.Tensor:

@@ -30,7 +30,7 @@ class PolyakScheduleFreeSGD(PolyakFamily):
         momentum: beta in [0, 1]; 0 averages classical Polyak steps.
         f_star: the least value, or a lower bound of it.
         nonfinite: also for the loss; see `ScheduleFreeSGD`.
-        compile: as for `ScheduleFreeSGD`.
+        compile, capturable: as for `ScheduleFreeSGD`.
 
     Raises:
         InputError: an option is out of its range, or step() has no loss.
@@ -60,6 +60,7 @@ class PolyakScheduleFreeSGD(PolyakFamily):
         f_star: float = 0.0,
         nonfinite: str = "propagate",
         compile: bool | None = None,
+        capturable: bool = False,
     ) -> None:
         self.f_star = check_f_star(f_star)
         defaults = dict(
@@ -72,7 +73,9 @@ class PolyakScheduleFreeSGD(PolyakFamily):
             averaging_warmup=0,
             start_counts=True,
         )
-        super().__init__(params, defaults, nonfinite=nonfinite, compile=compile)
+        super().__init__(
+            params, defaults, nonfinite=nonfinite, compile=compile, capturable=capturable
+        )
 
     def _beta(self, group: dict[str, Any]) -> float:
         return group["momentum"]
@@ -81,7 +84,7 @@ class PolyakScheduleFreeSGD(PolyakFamily):
         super()._check(group)
         real("momentum", group["momentum"], 0, 1)
 
-    def _direction(self, group: dict[str, Any], n: int, decay: Any) -> arithmetic.Direction:
+    def _direction(self, group: dict[str, Any], n: Any, decay: Any) -> arithmetic.Direction:
         return arithmetic.plain(maximize=False, decay=0.0)
 
     def _denominator(self, gradients: Gradients) -> torch.Tensor:

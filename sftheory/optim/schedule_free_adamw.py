@@ -45,7 +45,7 @@ class ScheduleFreeAdamW(Family):
         corrected_decay: lambda gamma_t / max gamma in place of lambda (`AdamC`).
         start_counts: True for c_t = w_{t+1} / (w_1 + ... + w_{t+1}), which only weights made from
             t alone allow.
-        maximize, nonfinite, compile: as for `ScheduleFreeSGD`.
+        maximize, nonfinite, compile, capturable: as for `ScheduleFreeSGD`.
 
     Raises:
         InputError: an option is out of its range.
@@ -87,6 +87,7 @@ class ScheduleFreeAdamW(Family):
         maximize: bool = False,
         nonfinite: str = "propagate",
         compile: bool | None = None,
+        capturable: bool = False,
     ) -> None:
         defaults = dict(
             lr=lr,
@@ -105,7 +106,9 @@ class ScheduleFreeAdamW(Family):
             start_counts=start_counts,
             maximize=maximize,
         )
-        super().__init__(params, defaults, nonfinite=nonfinite, compile=compile)
+        super().__init__(
+            params, defaults, nonfinite=nonfinite, compile=compile, capturable=capturable
+        )
 
     def _beta(self, group: dict[str, Any]) -> float:
         return group["betas"][0]
@@ -118,7 +121,7 @@ class ScheduleFreeAdamW(Family):
     def _moments(self, group: dict[str, Any]) -> tuple[str, ...]:
         return ("v", "m") if group["inner_momentum"] else ("v",)
 
-    def _direction(self, group: dict[str, Any], n: int, decay: Any) -> arithmetic.Direction:
+    def _direction(self, group: dict[str, Any], n: Any, decay: Any) -> arithmetic.Direction:
         return arithmetic.adaptive(
             n,
             beta2=group["betas"][1],

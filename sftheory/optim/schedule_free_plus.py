@@ -46,7 +46,7 @@ class ScheduleFreePlus(PolyakFamily):
         c_warmup: steps with c = 1 before averaging begins; they have no weight.
         r, weight_lr_power: w_k = (k + 1)^r (max alpha)^power.
         nonfinite: also for the loss; see `ScheduleFreeSGD`.
-        compile: as for `ScheduleFreeSGD`.
+        compile, capturable: as for `ScheduleFreeSGD`; an annealed beta cannot be captured.
 
     Raises:
         InputError: an option is out of its range, or step() has no loss.
@@ -69,7 +69,7 @@ class ScheduleFreePlus(PolyakFamily):
 
     facts = (*PolyakFamily.facts, "norm_average", "polyak_steps")
     norm_average: Any = 0.0  # e, uncorrected
-    polyak_steps: int = 0
+    polyak_steps: Any = 0
 
     def __init__(
         self,
@@ -89,6 +89,7 @@ class ScheduleFreePlus(PolyakFamily):
         weight_lr_power: float = 2.0,
         nonfinite: str = "propagate",
         compile: bool | None = None,
+        capturable: bool = False,
     ) -> None:
         self.f_star = check_f_star(f_star)
         self.polyak_beta = real("polyak_beta", polyak_beta, 0, 1)
@@ -109,7 +110,9 @@ class ScheduleFreePlus(PolyakFamily):
             averaging_warmup=c_warmup,
             start_counts=False,
         )
-        super().__init__(params, defaults, nonfinite=nonfinite, compile=compile)
+        super().__init__(
+            params, defaults, nonfinite=nonfinite, compile=compile, capturable=capturable
+        )
 
     def _beta(self, group: dict[str, Any]) -> float:
         first, last, K = (group[f"sf_beta1{s}"] for s in ("", "_max", "_anneal_steps"))
@@ -127,6 +130,11 @@ class ScheduleFreePlus(PolyakFamily):
                     f"recovered from y and z while it changes."
                 )
         count("sf_beta1_anneal_steps", group["sf_beta1_anneal_steps"], least=0)
+        if self.capturable and group["sf_beta1_anneal_steps"]:
+            raise InputError(
+                f"sf_beta1_anneal_steps={group['sf_beta1_anneal_steps']} changes beta, a number of "
+                f"the host that capturable=True would repeat; pass one of them."
+            )
         averaging.check(group, group["sf_beta1"])
 
     def _moments(self, group: dict[str, Any]) -> tuple[str, ...]:
@@ -135,7 +143,7 @@ class ScheduleFreePlus(PolyakFamily):
     def _decay(self, group: dict[str, Any], gamma: Any) -> Any:
         return gamma * group["weight_decay"] if group["weight_decay"] else 0.0
 
-    def _direction(self, group: dict[str, Any], n: int, decay: Any) -> arithmetic.Direction:
+    def _direction(self, group: dict[str, Any], n: Any, decay: Any) -> arithmetic.Direction:
         mu, beta2 = group["betas"]
         return arithmetic.adaptive(
             n, beta2=beta2, eps=group["eps"], mu=mu, maximize=False, decay=decay, at="y"
@@ -144,13 +152,12 @@ class ScheduleFreePlus(PolyakFamily):
     def _denominator(self, gradients: Gradients) -> torch.Tensor:
         norm = math.sqrt(math.pi / 2) * self._norm(gradients, 1)
         self.polyak_steps += 1
-        self.norm_average = self.polyak_beta * self.norm_average + (1 - self.polyak_beta) * norm
+        average = self.polyak_beta * self.norm_average + (1 - self.polyak_beta) * norm
+        if self.capturable:
+            self.norm_average.copy_(average)
+        else:
+            self.norm_average = average
         return self.norm_average / (1 - self.polyak_beta**self.polyak_steps)
-
-    def state_dict(self) -> dict[str, Any]:
-        """As in torch; what stayed on the device becomes numbers."""
-        self.norm_average = float(self.norm_average)
-        return super().state_dict()
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "polyak_beta": self.polyak_beta}

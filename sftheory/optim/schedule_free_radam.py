@@ -5,17 +5,25 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import torch
+
 from sftheory.core.errors import InputError
 from sftheory.optim import arithmetic, averaging
 from sftheory.optim.averaging import Weights
-from sftheory.optim.family import Family, rate
+from sftheory.optim.family import Family
 from sftheory.optim.schedule_free_adamw import check_adam
 
 
-def rectifier(n: int, beta2: float) -> float | None:
-    """RAdam's factor at the n-th update, or None while the variance of v is not defined."""
+def rectifier(n: Any, beta2: float) -> Any:
+    """RAdam's factor at the n-th update, or None while the variance of v is not defined.
+
+    With n on the device it is 0 in place of None.
+    """
     limit = 2 / (1 - beta2) - 1
     rho = limit - 2 * n * beta2**n / (1 - beta2**n)
+    if isinstance(rho, torch.Tensor):
+        square = (rho - 4) * (rho - 2) * limit / ((limit - 4) * (limit - 2) * rho)
+        return torch.where(rho > 4, square, 0).sqrt()
     if rho <= 4:
         return None
     return math.sqrt((rho - 4) * (rho - 2) * limit / ((limit - 4) * (limit - 2) * rho))
@@ -37,7 +45,8 @@ class ScheduleFreeRAdam(Family):
         params: parameters, or groups of them.
         lr, betas, eps, weight_decay, r, weight_lr_power, weights, C: as for `ScheduleFreeAdamW`.
         silent_sgd_phase: whether nothing moves while the rectifier is not defined.
-        maximize, nonfinite, compile: as for `ScheduleFreeSGD`.
+        maximize, nonfinite, compile, capturable: as for `ScheduleFreeSGD`; a first phase that is
+            not silent cannot be captured.
 
     Raises:
         InputError: an option is out of its range.
@@ -76,6 +85,7 @@ class ScheduleFreeRAdam(Family):
         maximize: bool = False,
         nonfinite: str = "propagate",
         compile: bool | None = None,
+        capturable: bool = False,
     ) -> None:
         defaults = dict(
             lr=lr,
@@ -91,7 +101,9 @@ class ScheduleFreeRAdam(Family):
             start_counts=start_counts,
             maximize=maximize,
         )
-        super().__init__(params, defaults, nonfinite=nonfinite, compile=compile)
+        super().__init__(
+            params, defaults, nonfinite=nonfinite, compile=compile, capturable=capturable
+        )
 
     def _beta(self, group: dict[str, Any]) -> float:
         return group["betas"][0]
@@ -100,6 +112,11 @@ class ScheduleFreeRAdam(Family):
         super()._check(group)
         check_adam(group)
         averaging.check(group, group["betas"][0])
+        if self.capturable and not group["silent_sgd_phase"]:
+            raise InputError(
+                "silent_sgd_phase=False changes the direction after some updates, which "
+                "capturable=True would not notice; pass one of them."
+            )
         if group["betas"][1] <= 0.6:
             raise InputError(
                 f"RAdam needs betas[1] > 0.6, below which it is never rectified, but got "
@@ -107,18 +124,18 @@ class ScheduleFreeRAdam(Family):
             )
 
     def _gamma(self, group: dict[str, Any]) -> Any:
-        return self._rectified(group, rate(group["lr"]), group["averaged_steps"] + 1)
+        return self._rectified(group, self._rate(group), group["averaged_steps"] + 1)
 
-    def _rectified(self, group: dict[str, Any], gamma: Any, n: int) -> Any:
+    def _rectified(self, group: dict[str, Any], gamma: Any, n: Any) -> Any:
         factor = rectifier(n, group["betas"][1])
         if factor is None:
             factor = 0.0 if group["silent_sgd_phase"] else 1.0
-        return rate(group["lr"]) * factor
+        return self._rate(group) * factor
 
     def _moments(self, group: dict[str, Any]) -> tuple[str, ...]:
         return ("v",)
 
-    def _direction(self, group: dict[str, Any], n: int, decay: Any) -> arithmetic.Direction:
+    def _direction(self, group: dict[str, Any], n: Any, decay: Any) -> arithmetic.Direction:
         beta2 = group["betas"][1]
         how = arithmetic.adaptive(
             n,

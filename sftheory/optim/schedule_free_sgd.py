@@ -43,6 +43,8 @@ class ScheduleFreeSGD(Family):
         nonfinite: what a gradient with NaN or inf does: "propagate", "raise", or "skip", which
             leaves every buffer as it was and counts the step in `skipped`.
         compile: one compiled pass over memory, on CUDA by Triton; None where it is worth it.
+        capturable: for CUDA graphs: counters are tensors on the device, and so is all that is made
+            of them; lr is read at every replay where it is a tensor there.
 
     Raises:
         InputError: an option is out of its range.
@@ -80,6 +82,7 @@ class ScheduleFreeSGD(Family):
         maximize: bool = False,
         nonfinite: str = "propagate",
         compile: bool | None = None,
+        capturable: bool = False,
     ) -> None:
         defaults = dict(
             lr=lr,
@@ -94,7 +97,9 @@ class ScheduleFreeSGD(Family):
             start_counts=start_counts,
             maximize=maximize,
         )
-        super().__init__(params, defaults, nonfinite=nonfinite, compile=compile)
+        super().__init__(
+            params, defaults, nonfinite=nonfinite, compile=compile, capturable=capturable
+        )
 
     def _beta(self, group: dict[str, Any]) -> float:
         return group["momentum"]
@@ -106,5 +111,5 @@ class ScheduleFreeSGD(Family):
         count("warmup_steps", group["warmup_steps"], least=0)
         averaging.check(group, group["momentum"])
 
-    def _direction(self, group: dict[str, Any], n: int, decay: Any) -> arithmetic.Direction:
+    def _direction(self, group: dict[str, Any], n: Any, decay: Any) -> arithmetic.Direction:
         return arithmetic.plain(maximize=group["maximize"], decay=decay)

@@ -37,6 +37,11 @@ STEPS = {  # direction, move, the points that a row has
         DEVICE,
         "yzgv",
     ),
+    "adam, captured": (
+        adam(n=torch.tensor(3.0, dtype=torch.float64), mu=0.8, decay=0.3),
+        DEVICE,
+        "yzgvm",
+    ),
     "plain": (plain(maximize=False, decay=0.0), KEEPS, "yzg"),
     "plain, maximize, decay": (plain(maximize=True, decay=0.2), ANNEALS, "yzg"),
     "plain, decay at z": (plain(maximize=False, decay=0.2, at="z"), KEEPS, "yzg"),
