@@ -392,7 +392,7 @@ def test_the_list_execution_needs_no_memory_beyond_its_scratch():
     optimizer = optim.ScheduleFreeAdamW([w], weight_decay=0.1, compile=False)
     w.grad = torch.ones(2**20)
     optimizer.step()
-    with torch.profiler.profile(profile_memory=True) as profile:
+    with torch.profiler.profile(profile_memory=True, acc_events=True) as profile:
         optimizer.step()
     grown = [e.self_cpu_memory_usage for e in profile.key_averages()]
     assert max(grown, default=0) < 2**12

@@ -182,7 +182,8 @@ def test_a_compiled_step_is_logged_as_a_plain_one():
             loss_of(model, batch(t)).backward()
             step()
         train(plain, other, 3)
-    assert table(log) == table(reference)
+    found = table(log)  # a compiled step may round otherwise
+    assert found == pytest.approx(table(reference), rel=1e-12, abs=1e-15)
 
 
 MISTAKES = {
