@@ -1,18 +1,15 @@
 """Compiled loops over rows, shared by the threads that torch's own operations use.
 
-A pool of our own would compete with torch's threads, which keep spinning for a while after each
-operation. So a loop is entered through the OpenMP runtime that torch has loaded, and the same team
-goes on. Where that runtime cannot be found one thread does all rows. Each thread takes the same
-rows every time, so that results do not depend on chance.
+A loop is entered through the OpenMP runtime of `sftheory.optim.openmp`. Where that cannot be found
+one thread does all rows. Each thread takes the same rows every time, so that results do not depend
+on chance.
 """
 # pyright: reportCallIssue=false, reportAttributeAccessIssue=false
 # pyright: reportPrivateImportUsage=false
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numba
@@ -21,6 +18,8 @@ import torch
 from numba import types
 from numba.extending import intrinsic
 from torch import Tensor
+
+from sftheory.optim.openmp import runtime
 
 WORTH_SHARING = 2**15  # entries
 _HEAD, _LENGTH = 4, 24  # rows, two functions of OpenMP, threads; then what the loop is given
@@ -87,7 +86,7 @@ def loop(body: Callable[..., None]) -> Callable[..., None]:
         table[0], table[3] = rows, threads
         passed = [a.data_ptr() if isinstance(a, Tensor) else a for a in arguments]
         table[_HEAD : _HEAD + len(passed)] = passed
-        openmp = _openmp()
+        openmp = runtime()
         if threads == 1 or openmp is None:
             share.ctypes(table.ctypes.data)
             return
@@ -100,21 +99,4 @@ def loop(body: Callable[..., None]) -> Callable[..., None]:
 
 def shares_of(entries: int) -> int:
     """In how many shares the rows of so many entries are cut."""
-    return torch.get_num_threads() if entries >= WORTH_SHARING and _openmp() is not None else 1
-
-
-@cache
-def _openmp() -> tuple[Any, int, int] | None:
-    """GOMP_parallel, and the addresses of omp_get_thread_num and omp_get_num_threads."""
-    try:
-        library = ctypes.CDLL(None)
-        parallel, *asked = (
-            getattr(library, name)
-            for name in ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
-        )
-    except (OSError, TypeError, AttributeError):
-        return None
-    parallel.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
-    parallel.restype = None
-    number, count = (ctypes.cast(function, ctypes.c_void_p).value for function in asked)
-    return (parallel, number, count) if number and count else None
+    return torch.get_num_threads() if entries >= WORTH_SHARING and runtime() is not None else 1

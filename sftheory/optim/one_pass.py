@@ -8,9 +8,6 @@ for each thread of torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -21,6 +18,7 @@ from numba import types
 from numba.extending import intrinsic, overload
 
 from sftheory.optim.arithmetic import Direction, Move
+from sftheory.optim.openmp import each
 from sftheory.optim.pieces import Row
 from sftheory.optim.tally import PAIRS
 
@@ -116,13 +114,13 @@ def step(
     numbers = tuple(like(float(a)) for a in (1 - mu, beta2, 1 - beta2, how.eps, *ends))
     shares = _shares(table, torch.get_num_threads(), like().itemsize)
     if starts is None:
-        _each(shares, lambda share: _moved_rows(share[1], v, m, numbers))
+        each(shares, lambda share: _moved_rows(share[1], v, m, numbers))
         return None
     from sftheory.optim.one_pass_sums import summed_rows
 
     back = tuple(like(1 - 1 / beta) for beta in (move.built_with, move.beta))
     parts = [np.zeros((len(share), len(PAIRS))) for _, share in shares]
-    _each(
+    each(
         list(zip(shares, parts, strict=True)),
         lambda job: summed_rows(job[0][1], job[1], v, m, start, few or None, numbers, *back),
     )
@@ -132,18 +130,6 @@ def step(
     for (first, share), part in zip(shares, parts, strict=True):
         sums[first : first + len(share)] += part
     return sums
-
-
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="sftheory-step")
-
-
-def _each(jobs: list[Any], do: Callable[[Any], None]) -> None:
-    if len(jobs) == 1:
-        do(jobs[0])
-    else:
-        list(_pool(len(jobs)).map(do, jobs))
 
 
 def _shares(table: np.ndarray, threads: int, itemsize: int) -> list[Share]:

@@ -96,7 +96,7 @@ def test_without_openmp_one_thread_does_all_rows(monkeypatch):
     h, gain = torch.randn(640, 64), torch.ones(64)
     torch.set_num_threads(2)
     shared = own_norm(h, gain)
-    monkeypatch.setattr(team, "_openmp", lambda: None)
+    monkeypatch.setattr(team, "runtime", lambda: None)
     assert team.shares_of(h.numel()) == 1
     torch.testing.assert_close(own_norm(h, gain), shared, rtol=0, atol=0)
 
