@@ -145,7 +145,8 @@ def read_sections(path: str | Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
         return json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except OSError as error:
-        raise InputError(f"Cannot read the config {path}: {error.strerror}.") from None
+        said = f"Cannot read the config {path}: {error.strerror}; check the path."
+        raise InputError(said) from None
     except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid: {error}; mend that line.") from None
 
