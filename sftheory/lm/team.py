@@ -1,6 +1,6 @@
 """Compiled loops over rows, shared by the threads that torch's own operations use.
 
-A loop is entered through the OpenMP runtime of `sftheory.optim.openmp`. Where that cannot be found
+A loop is entered through the OpenMP runtime of `sftheory.core.openmp`. Where that cannot be found
 one thread does all rows. Each thread takes the same rows every time, so that results do not depend
 on chance.
 """
@@ -19,7 +19,7 @@ from numba import types
 from numba.extending import intrinsic
 from torch import Tensor
 
-from sftheory.optim.openmp import runtime
+from sftheory.core.openmp import runtime
 
 WORTH_SHARING = 2**15  # entries
 _HEAD, _LENGTH = 4, 24  # rows, two functions of OpenMP, threads; then what the loop is given

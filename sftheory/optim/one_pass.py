@@ -8,21 +8,18 @@ for each thread of torch.
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import numba
 import numpy as np
 import torch
-from numba import types
-from numba.extending import intrinsic, overload
 
+from sftheory.core.addresses import opened, shares_of
+from sftheory.core.openmp import each
 from sftheory.optim.arithmetic import Direction, Move
-from sftheory.optim.openmp import each
 from sftheory.optim.pieces import Row
 from sftheory.optim.tally import PAIRS
 
-Share = tuple[int, np.ndarray]
 compiled: Any = numba.njit(nogil=True, cache=True, error_model="numpy")
 
 
@@ -46,31 +43,6 @@ def advance(y, z, g, v, m, i, numbers):
     after, further = yi + toward * (zi - yi) + along_y * u, zi + along_z * u
     y[i], z[i] = after, further
     return yi, zi, gi, after, further
-
-
-@intrinsic
-def _at(typing: Any, address: Any, like: Any) -> Any:
-    """An address as a pointer to numbers of the type of `like`; views of arrays would cost more."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
-
-    return types.CPointer(like)(address, like), generate
-
-
-def opened(row, column, low, high, like):
-    """Entries low to high of the array whose address is in a column of a row; None without one."""
-    raise NotImplementedError
-
-
-@overload(opened)
-def _opened(row, column, low, high, like):
-    if isinstance(column, types.NoneType):
-        return lambda row, column, low, high, like: None
-    size = like.bitwidth // 8
-    return lambda row, column, low, high, like: numba.carray(
-        _at(row[column] + low * size, like), high - low
-    )
 
 
 @compiled
@@ -112,7 +84,7 @@ def step(
     mu, beta2 = how.mu or 0.0, how.beta2 or 0.0
     ends = (how.decay_y, how.decay_z, move.toward, move.along_y, move.along_z)
     numbers = tuple(like(float(a)) for a in (1 - mu, beta2, 1 - beta2, how.eps, *ends))
-    shares = _shares(table, torch.get_num_threads(), like().itemsize)
+    shares = shares_of(table, torch.get_num_threads(), like().itemsize)
     if starts is None:
         each(shares, lambda share: _moved_rows(share[1], v, m, numbers))
         return None
@@ -130,24 +102,3 @@ def step(
     for (first, share), part in zip(shares, parts, strict=True):
         sums[first : first + len(share)] += part
     return sums
-
-
-def _shares(table: np.ndarray, threads: int, itemsize: int) -> list[Share]:
-    """The rows, cut where needed, in `threads` tables of equal numbers of entries.
-
-    Each comes with the number of its first row.
-    """
-    ends = np.cumsum(table[:, -1])
-    if threads == 1 or ends[-1] < 2**16:
-        return [(0, table)]
-    cuts = np.linspace(0, ends[-1], threads + 1).astype(np.int64)
-    shares = []
-    for low, high in pairwise(cuts):
-        first, last = np.searchsorted(ends, low, side="right"), np.searchsorted(ends, high)
-        share = table[first : last + 1].copy()
-        skipped = low - (ends[first] - table[first, -1])
-        share[-1, -1] -= ends[last] - high
-        share[0, :-1] += skipped * itemsize
-        share[0, -1] -= skipped
-        shares.append((int(first), share))
-    return shares

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-# pieces bound the scratch memory; on a CPU they stay in its cache and float32 sums accurate
-_PIECE = {"cpu": 1 << 16}
-_LARGE_PIECE = 1 << 24
+_PIECE = 1 << 24  # entries; bounds the scratch memory
+_AT_ONCE = 1 << 22  # entries that one compiled pass takes, so that few copies wait for it
 
 
 def is_sharded(tensor: Any) -> bool:
@@ -53,6 +53,8 @@ def inner_products(
     Returns:
         (P, n), zero for parameters without vectors.
     """
+    if device.type == "cpu":
+        return torch.from_numpy(_on_processors(pairs, vectors).T).to(dtype)
     nothing = [torch.zeros((), dtype=dtype, device=device)] * len(pairs)
     columns: list[Tensor] = []
     for vector in vectors:
@@ -65,13 +67,12 @@ def inner_products(
 
 def _products(pairs: Sequence[tuple[str, str]], vector: Callable[[str], Any]) -> list[Tensor]:
     names = {name for pair in pairs for name in pair}
-    whole = {name: _both(vector(name)) for name in names}
+    whole = {name: tuple(map(flat, _two(vector(name)))) for name in names}
     first = next(iter(whole.values()))[0]
-    n, piece = first.numel(), _PIECE.get(first.device.type, _LARGE_PIECE)
-    exact = torch.float64 if first.dtype == torch.float64 else torch.float32
+    n, exact = first.numel(), _exact(first)
     parts: list[list[Tensor]] = [[] for _ in pairs]
-    for start in range(0, max(n, 1), piece):
-        end = min(start + piece, n)
+    for start in range(0, max(n, 1), _PIECE):
+        end = min(start + _PIECE, n)
         cut = {name: _difference(two, start, end, exact) for name, two in whole.items()}
         for sums, (a, b) in zip(parts, pairs, strict=True):
             sums.append(torch.dot(cut[a], cut[b]))
@@ -81,8 +82,40 @@ def _products(pairs: Sequence[tuple[str, str]], vector: Callable[[str], Any]) ->
     return list(torch.stack([torch.stack(sums) for sums in parts]).to(wide).sum(1).unbind())
 
 
-def _both(vector: Any) -> tuple[Tensor, ...]:
-    return tuple(flat(v) for v in (vector if isinstance(vector, tuple) else (vector,)))
+def _on_processors(
+    pairs: Sequence[tuple[str, str]], vectors: Iterable[Callable[[str], Any] | None]
+) -> np.ndarray:
+    from sftheory.probes.one_pass import products  # numba takes a second to import
+
+    names = sorted({name for pair in pairs for name in pair})
+    places = [(names.index(a), names.index(b)) for a, b in pairs]
+    tables, waiting, entries, precision = [np.zeros((0, len(pairs)))], [], 0, None
+    for vector in vectors:
+        own = None if vector is None else [_two(vector(name)) for name in names]
+        if own is not None:
+            exact = _exact(own[0][0])
+            if entries > _AT_ONCE or precision not in (None, exact):
+                tables.append(products(waiting, places))
+                waiting, entries = [], 0
+            own = [tuple([_in_memory(v, exact) for v in two]) for two in own]
+            precision, entries = exact, entries + own[0][0].numel()
+        waiting.append(own)
+    return np.concatenate([*tables, products(waiting, places)])
+
+
+def _exact(vector: Tensor) -> torch.dtype:
+    return torch.float64 if vector.dtype == torch.float64 else torch.float32
+
+
+def _in_memory(vector: Tensor, exact: torch.dtype) -> Tensor:
+    """The vector, or a copy of it, such that all its entries follow its first."""
+    if vector.dtype == exact and vector.is_contiguous() and vector.device.type == "cpu":
+        return vector
+    return flat(vector).to("cpu", exact).contiguous()
+
+
+def _two(vector: Any) -> tuple[Tensor, ...]:
+    return vector if isinstance(vector, tuple) else (vector,)
 
 
 def _difference(two: tuple[Tensor, ...], start: int, end: int, dtype: torch.dtype) -> Tensor:

@@ -39,10 +39,13 @@ class OneStep:
         for pair in pairs:
             self._stages.setdefault(stage_of(pair), []).append(pair)
         self._points = points_of(self._pairs("after", "used"))
+        if {*points_of(self._pairs("before"))} <= {*self._points}:  # copies are read with the rest
+            self._stages["after"] = self._pairs("before", "after")
+            self._stages.pop("before", None)
         self._sharded = any(map(is_sharded, layout.parameters))
         self._overwritten = True  # until a step has shown that it leaves gradients alone
         self._versions: list[Any] = []
-        self._found: dict[str, Found] = {}
+        self._found: dict[tuple[str, ...], Found] = {}
 
     def clear(self) -> None:
         """Forget the last step."""
@@ -54,9 +57,7 @@ class OneStep:
         if not inside:
             self.vectors.forget()
         there = [p.grad is not None for p in self._parameters]
-        if first:
-            self._fill("first", there)
-        self._fill("backward", there)
+        self._fill(there, *(["first"] * first), "backward")
 
     def keep_gradients(self) -> None:
         """Copy the gradients that the step will see, if this optimizer may overwrite them."""
@@ -71,13 +72,16 @@ class OneStep:
         everyone = range(len(self._parameters))
         for i in everyone:
             self.vectors.keep(i, self._points)
-        self._fill("before", [True for _ in everyone])
+        self._fill([True for _ in everyone], "before")
 
     def after(self) -> None:
         """The optimizer has moved."""
         there = self._given()
-        self._fill("after", [True] * len(there))
-        self._fill("used", there)
+        if all(there):
+            self._fill(there, "after", "used")
+        else:
+            self._fill([True] * len(there), "after")
+            self._fill(there, "used")
 
     def finish(self, scale: Tensor | None) -> list[Found]:
         """What was found, over all shards: pairs, a function that gives products, and who has them.
@@ -113,12 +117,12 @@ class OneStep:
             return [False] * len(there)  # lost: copied from the next step on
         return there
 
-    def _fill(self, stage: str, present: Sequence[bool]) -> None:
-        pairs = self._stages.get(stage)
+    def _fill(self, present: Sequence[bool], *stages: str) -> None:
+        pairs = self._pairs(*stages)
         if pairs:
             opened = (self.vectors.of(i) if ok else None for i, ok in enumerate(present))
             table = inner_products(pairs, opened, self._device, self._dtype)
-            self._found[stage] = pairs, partial(_itself, table), tuple(present)
+            self._found[stages] = pairs, partial(_itself, table), tuple(present)
 
 
 def _itself(table: Tensor) -> Tensor:

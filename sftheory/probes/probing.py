@@ -72,11 +72,7 @@ def probe(
 
 
 class Probe:
-    """What `probe` returns; a context manager that detaches itself.
-
-    Attributes:
-        step: how many steps were seen; set it after a resume.
-    """
+    """What `probe` returns; a context manager that detaches itself."""
 
     def __init__(
         self,
@@ -104,13 +100,23 @@ class Probe:
         self._coefficients: list[Coefficients] = []
         self._observed: Any = None
         self._backwards, self._first_batch, self._inside = 0, 1, False
-        self.step = 0
         self._watch = BackwardWatch(self._looks_at_gradients, self._backward_ended)
-        self._watch.follow(self._plan.layout.parameters)
+        self.step = 0
         self._hooks: list[Any] = [
             optimizer.register_step_pre_hook(untraced(self._before)),
             optimizer.register_step_post_hook(untraced(self._after)),
         ]
+
+    @property
+    def step(self) -> int:
+        """How many steps were seen; set it after a resume."""
+        return self._step
+
+    @step.setter
+    def step(self, step: int) -> None:
+        self._step = step
+        # a hook on every parameter costs half a percent of a training step
+        self._watch.follow(self._plan.layout.parameters if self._logs() else ())
 
     def frame(self) -> Any:
         """All rows so far as polars: step, module, metric, value; null where it does not exist.

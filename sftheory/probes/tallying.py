@@ -120,7 +120,7 @@ class Tally(OneStep):
             opened = (self.vectors.of(i) if ok else None for i, ok in enumerate(rest))
             table = inner_products(pairs, opened, self._device, self._dtype).numpy()
         read = partial(self._table, pairs, self.sums, table)
-        self._found[name] = pairs, read, tuple(present)
+        self._found[name,] = pairs, read, tuple(present)
 
     def _table(
         self, pairs: list[Pair], sums: dict[int, np.ndarray], table: np.ndarray | None

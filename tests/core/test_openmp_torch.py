@@ -3,8 +3,11 @@
 import threading
 
 import pytest
+import torch
 
-from sftheory.optim import openmp
+from sftheory.core import openmp
+
+assert torch.get_num_threads()  # brings the runtime
 
 
 @pytest.fixture(params=["team", "pool"])
