@@ -54,7 +54,17 @@ def inner_products(
         (P, n), zero for parameters without vectors.
     """
     if device.type == "cpu":
-        return torch.from_numpy(_on_processors(pairs, vectors).T).to(dtype)
+        return torch.from_numpy(in_one_pass(pairs, vectors).T).to(dtype)
+    return one_by_one(pairs, vectors, device, dtype)
+
+
+def one_by_one(
+    pairs: Sequence[tuple[str, str]],
+    vectors: Iterable[Callable[[str], Any] | None],
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Tensor:
+    """`inner_products` on any device, by operations of torch."""
     nothing = [torch.zeros((), dtype=dtype, device=device)] * len(pairs)
     columns: list[Tensor] = []
     for vector in vectors:
@@ -82,9 +92,10 @@ def _products(pairs: Sequence[tuple[str, str]], vector: Callable[[str], Any]) ->
     return list(torch.stack([torch.stack(sums) for sums in parts]).to(wide).sum(1).unbind())
 
 
-def _on_processors(
+def in_one_pass(
     pairs: Sequence[tuple[str, str]], vectors: Iterable[Callable[[str], Any] | None]
 ) -> np.ndarray:
+    """`inner_products` on processors, (n, P), compiled."""
     from sftheory.probes.one_pass import products  # numba takes a second to import
 
     names = sorted({name for pair in pairs for name in pair})

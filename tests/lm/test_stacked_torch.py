@@ -147,6 +147,16 @@ def test_other_optimizers_step_by_themselves_in_a_stack(optimizer, tmp_path):
         assert_same_run(run, lm.train(config, out=tmp_path / "alone"))
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # torch's compiler uses what torch has deprecated
+def test_a_compiled_stack_is_its_runs_alone(tmp_path):
+    configs = members(corpus(tmp_path), **{"run.steps": 30, "run.eval_grid": 10})
+    compiled = [config.replaced({"run.compile": "yes"}) for config in configs]
+    runs = train_stacked(compiled, tmp_path / "stack")
+    for run, config in zip(runs, configs, strict=True):
+        assert_same_run(run, lm.train(config, out=tmp_path / "alone"))
+
+
 OLDER = {
     "norm": "layer",
     "positions": "learned",
