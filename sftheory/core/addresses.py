@@ -3,10 +3,11 @@
 A row is for one tensor shape: whole numbers, of which the last is how many entries there are and
 the others are where contiguous arrays of so many entries begin.
 """
-# pyright: reportPrivateImportUsage=false
+# pyright: reportPrivateImportUsage=false, reportCallIssue=false
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +15,8 @@ import numba
 import numpy as np
 from numba import types
 from numba.extending import intrinsic, overload
+
+from sftheory.core.openmp import each
 
 Share = tuple[int, np.ndarray]
 
@@ -62,3 +65,20 @@ def shares_of(table: np.ndarray, threads: int, itemsize: int) -> list[Share]:
         share[0, -1] -= skipped
         shares.append((int(first), share))
     return shares
+
+
+def sums_of(
+    shares: list[Share], rows: int, width: int, add: Callable[[np.ndarray, np.ndarray], None]
+) -> np.ndarray:
+    """What is summed over each row of a table, float64 (rows, width), a thread for each share.
+
+    add(share, out) adds to (rows of the share, width), and should release the GIL.
+    """
+    parts = [np.zeros((len(share), width)) for _, share in shares]
+    each(list(zip(shares, parts, strict=True)), lambda job: add(job[0][1], job[1]))
+    if len(parts) == 1:
+        return parts[0]
+    sums = np.zeros((rows, width))
+    for (first, share), part in zip(shares, parts, strict=True):
+        sums[first : first + len(share)] += part
+    return sums

@@ -14,7 +14,7 @@ import numba
 import numpy as np
 import torch
 
-from sftheory.core.addresses import opened, shares_of
+from sftheory.core.addresses import opened, shares_of, sums_of
 from sftheory.core.openmp import each
 from sftheory.optim.arithmetic import Direction, Move
 from sftheory.optim.pieces import Row
@@ -91,14 +91,9 @@ def step(
     from sftheory.optim.one_pass_sums import summed_rows
 
     back = tuple(like(1 - 1 / beta) for beta in (move.built_with, move.beta))
-    parts = [np.zeros((len(share), len(PAIRS))) for _, share in shares]
-    each(
-        list(zip(shares, parts, strict=True)),
-        lambda job: summed_rows(job[0][1], job[1], v, m, start, few or None, numbers, *back),
+    return sums_of(
+        shares,
+        len(rows),
+        len(PAIRS),
+        lambda share, out: summed_rows(share, out, v, m, start, few or None, numbers, *back),
     )
-    if len(parts) == 1:
-        return parts[0]
-    sums = np.zeros((len(rows), len(PAIRS)))
-    for (first, share), part in zip(shares, parts, strict=True):
-        sums[first : first + len(share)] += part
-    return sums

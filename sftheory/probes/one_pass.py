@@ -9,8 +9,7 @@ import numba
 import numpy as np
 import torch
 
-from sftheory.core.addresses import opened, shares_of
-from sftheory.core.openmp import each
+from sftheory.core.addresses import opened, shares_of, sums_of
 
 BLOCK = 1024  # entries: a handful of vectors stay in the innermost cache, float32 sums accurate
 FLOATS: dict[torch.dtype, Any] = {torch.float32: np.float32, torch.float64: np.float64}
@@ -80,15 +79,9 @@ def products(
     ]
     like = FLOATS[there[0][0][0].dtype]
     shares = shares_of(table, torch.get_num_threads(), like().itemsize)
-    parts = [np.zeros((len(share), len(pairs))) for _, share in shares]
     where = np.array(columns), np.array(pairs)
 
-    def work(job: tuple[Any, np.ndarray]) -> None:
-        (_, share), part = job
-        _summed(share, *where, np.empty((len(columns), BLOCK), like), part)
+    def add(share: np.ndarray, out: np.ndarray) -> None:
+        _summed(share, *where, np.empty((len(columns), BLOCK), like), out)
 
-    each(list(zip(shares, parts, strict=True)), work)
-    sums = np.zeros((len(vectors), len(pairs)))
-    for (first, share), part in zip(shares, parts, strict=True):
-        sums[first : first + len(share)] += part
-    return sums
+    return sums_of(shares, len(vectors), len(pairs), add)
