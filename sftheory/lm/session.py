@@ -87,16 +87,26 @@ class Session:
 
     def move(self, loss: Tensor, norm: Tensor, *, skip: bool = False) -> None:
         """Clip, step, average and count; with `skip` only count."""
-        self.lr = self.lr_of(self.step + 1)
+        self.begin_step()
         if skip:
             self.skipped += 1
+            self.end_step()
+            return
+        self.flat.clip(norm, self.config.optimizer.clip)
+        if self._wants_loss:
+            self.optimizer.step(loss=loss)  # pyright: ignore[reportCallIssue]
         else:
-            self.flat.clip(norm, self.config.optimizer.clip)
-            optimizers.set_lr(self.optimizer, self.lr)
-            if self._wants_loss:
-                self.optimizer.step(loss=loss)  # pyright: ignore[reportCallIssue]
-            else:
-                self.optimizer.step()
+            self.optimizer.step()
+        self.end_step(loss, norm)
+
+    def begin_step(self) -> None:
+        """Set the learning rate of the coming step."""
+        self.lr = self.lr_of(self.step + 1)
+        optimizers.set_lr(self.optimizer, self.lr)
+
+    def end_step(self, loss: Tensor | None = None, norm: Tensor | None = None) -> None:
+        """Count and average; with the loss and the gradient norm, if it was taken."""
+        if loss is not None and norm is not None:
             self.losses.append(loss)
             self.norms.append(norm)
         self.step += 1

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sftheory.lm import optimizers
 from sftheory.lm.evaluation import Evaluator
 from sftheory.lm.session import Session
 from sftheory.lm.stacked_decoders import Decoders
@@ -82,16 +81,11 @@ class Stack:
                 session.move(loss, norm)
             return
         for session in self.sessions:
-            session.lr = session.lr_of(session.step + 1)
-            optimizers.set_lr(session.optimizer, session.lr)
+            session.begin_step()
         self.grad.mul_((self._limits / (norms + 1e-6)).clamp(max=1.0)[:, None])
         self._steps(self._column)
         for session, loss, norm in shares:
-            session.losses.append(loss)
-            session.norms.append(norm)
-            session.step += 1
-            session.samples += self._run.batch
-            session.bank.update(session.step, session.flat.theta, session.lr)
+            session.end_step(loss, norm)
 
     @torch.no_grad()
     def evaluate(self, point: str) -> list[float]:
