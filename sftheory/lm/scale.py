@@ -8,7 +8,8 @@ a process holds, in float32,
     fsdp        4 n (1 + 1 + s + A + 1 + 1) / W, the last a copy that the averages read, and for a
                 while one block as it is computed, with its gradient, and embedding and head
 
-besides activations, which are counted in bfloat16 as eager torch keeps them:
+where n is of the adapters alone with [lora], whose frozen weights are there once, besides
+activations, which are counted in bfloat16 as eager torch keeps them:
 
     per token   L (40 d + 8 h + 12 H + 8) + 10 d + 4 V + 20    of the plain loss
                 without 4 V, with 2 d, and once 2 V d, of the chunked one
@@ -17,6 +18,8 @@ where h is the hidden width of a gated MLP and H the number of heads.
 """
 
 from __future__ import annotations
+
+import math
 
 from sftheory.core.errors import InputError
 from sftheory.lm.averages import read_average
@@ -55,7 +58,7 @@ def parameters(shape: Model) -> dict[str, int]:
         raise InputError("model.vocabulary=0 is that of the corpus; say the number for a plan.")
     d, h, L = shape.width, hidden_width(shape), shape.layers
     into = 2 * h if shape.mlp == "swiglu" else h
-    weights = 4 * d * d + (into + h) * d
+    weights = sum(a * b for a, b in _sides(shape).values())
     norms = 2 if shape.norm == "layer" and shape.bias else 1
     biases = 3 * d + d + into + d if shape.bias else 0
     rest = (1 if shape.tied else 2) * shape.vocabulary * d + norms * d
@@ -63,21 +66,43 @@ def parameters(shape: Model) -> dict[str, int]:
     return {"blocks": L * (weights + biases + 2 * norms * d), "rest": rest}
 
 
-def state(section: Optimizer, shape: Model) -> int:
-    """Floats that an optimizer keeps for all parameters."""
-    found = parameters(shape)
-    n = found["blocks"] + found["rest"]
+def trained(config: Config) -> dict[str, int]:
+    """The parameters that are trained: "matrices" of the blocks, which Muon takes, and "others".
+
+    With [lora] they are the adapters, r (in + out) for each matrix that has them.
+    """
+    sides = _sides(config.model)
+    if config.lora is not None:
+        each = [config.lora.rank * sum(sides[name]) for name in config.lora.layers()]
+        return {"matrices": config.model.layers * sum(each), "others": 0}
+    matrices = config.model.layers * sum(a * b for a, b in sides.values())
+    return {"matrices": matrices, "others": sum(parameters(config.model).values()) - matrices}
+
+
+def _sides(shape: Model) -> dict[str, tuple[int, int]]:
+    """In and out of the linear layers of a block."""
+    d, h = shape.width, hidden_width(shape)
+    into = 2 * h if shape.mlp == "swiglu" else h
+    return {
+        "attention.qkv": (d, 3 * d),
+        "attention.out": (d, d),
+        "mlp.into": (d, into),
+        "mlp.out": (h, d),
+    }
+
+
+def state(section: Optimizer, matrices: int, others: int) -> int:
+    """Floats that an optimizer keeps for so many parameters."""
+    m = matrices + others
     if section.name == "sgd":
-        return n if section.options.get("momentum") else 0
+        return m if section.options.get("momentum") else 0
     if section.name == "muon":  # one for matrices in blocks, two for everything else
-        d, h = shape.width, hidden_width(shape)
-        into = 2 * h if shape.mlp == "swiglu" else h
-        return 2 * n - shape.layers * (4 * d * d + (into + h) * d)
+        return matrices + 2 * others
     if section.name == "schedule_free":
         name = section.options.get("base", "adamw")
         inside = section.options.get("base_options", {})
-        return n + state(Optimizer(name=name, options=inside), shape)
-    return STATES[section.name] * n
+        return m + state(Optimizer(name=name, options=inside), matrices, others)
+    return STATES[section.name] * m
 
 
 def stored(config: Config) -> int:
@@ -88,28 +113,38 @@ def stored(config: Config) -> int:
 
 def memory(config: Config, processes: int = 1) -> dict[str, float]:
     """Bytes on one process, by what they are; the largest that are there at once."""
-    shape, run = config.model, config.run
-    found = parameters(shape)
-    n = found["blocks"] + found["rest"]
+    shape, run, held = config.model, config.run, trained(config)
+    found, m = parameters(shape), sum(held.values())
+    frozen = 0 if config.lora is None else found["blocks"] + found["rest"]
     sharded = run.parallel == "fsdp"
-    share = n / processes if sharded else n
+    share = m / processes if sharded else m
     low = 2 if run.dtype == "bfloat16" else FLOAT
     block = found["blocks"] / shape.layers
     buffers = {
         "none": 0.0,
-        "ddp": FLOAT * n,
+        "ddp": FLOAT * m,
         # two blocks and everything else gathered, a block's gradient, and the averages' copy
         "fsdp": low * (2 * block + found["rest"]) + FLOAT * (2 * block + share),
     }[run.parallel]
     return {
-        "parameters": FLOAT * share,
+        "parameters": FLOAT * (share + frozen),
         "gradients": FLOAT * share,
-        "optimizer": FLOAT * state(config.optimizer, shape) * share / n,
+        "optimizer": FLOAT * state(config.optimizer, **held) * share / m,
         "averages": FLOAT * stored(config) * share,
         "evaluation": FLOAT * share,
         "buffers": buffers,
-        "activations": activations(shape, at_once(config, processes) * shape.context),
+        "activations": activations(shape, at_once(config, processes) * shape.context)
+        + _merged(config),
     }
+
+
+def _merged(config: Config) -> int:
+    """Bytes of W + s B A where there are adapters, which backward needs, and of one gradient."""
+    if config.lora is None:
+        return 0
+    sides = _sides(config.model)
+    sizes = [math.prod(sides[name]) for name in config.lora.layers()]
+    return FLOAT * (config.model.layers * sum(sizes) + max(sizes))
 
 
 def at_once(config: Config, processes: int) -> int:
@@ -134,7 +169,7 @@ def collectives(config: Config, processes: int) -> dict[str, float]:
     The averages need none. An evaluation of a sharded run gathers all parameters for each batch.
     """
     found, kind = parameters(config.model), config.run.parallel
-    n = found["blocks"] + found["rest"]
+    n = sum(trained(config).values())
     if processes == 1 or kind == "none":
         return {"all_reduce": 0.0, "all_gather": 0.0, "reduce_scatter": 0.0}
     if kind == "ddp":
@@ -157,12 +192,18 @@ def sent(config: Config, processes: int) -> float:
 
 
 def flops(config: Config) -> float:
-    """Of one step: 6 N + 12 L d T for each token, N without embedding lookup and positions."""
-    shape = config.model
-    d, h, L = shape.width, hidden_width(shape), shape.layers
-    into = 2 * h if shape.mlp == "swiglu" else h
-    N = L * (4 * d * d + (into + h) * d) + shape.vocabulary * d
-    return config.run.batch * shape.context * (6 * N + 12 * L * d * shape.context)
+    """Of one step: 6 N + 12 L d T for each token, N without embedding lookup and positions.
+
+    Adapters of rank r add 6 r for each entry of their matrices and each micro-batch.
+    """
+    shape, size = config.model, {name: a * b for name, (a, b) in _sides(config.model).items()}
+    d, L, run, lora = shape.width, shape.layers, config.run, config.lora
+    N = L * sum(size.values()) + shape.vocabulary * d
+    about = run.batch * shape.context * (6 * N + 12 * L * d * shape.context)
+    if lora is None:
+        return about
+    parts = run.batch // (run.micro or run.batch)
+    return about + parts * 6 * lora.rank * L * sum(size[name] for name in lora.layers())
 
 
 def plan() -> str:

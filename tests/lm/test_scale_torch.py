@@ -78,6 +78,28 @@ def test_memory_of_one_process_is_what_it_holds(name, tmp_path):
             assert planned[what] == held, (options, what)
 
 
+@pytest.mark.parametrize("targets", [["qkv", "mlp"], ["attention.out"]], ids=str)
+@pytest.mark.parametrize("name", ["adamw", "muon", "schedule_free_adamw"])
+def test_memory_of_adapters_is_what_a_process_holds(name, targets, tmp_path):
+    settings = {"optimizer.name": name, "averages.names": AVERAGES, "model.layers": 2}
+    base = lm.train(small(corpus(tmp_path), **settings), out=tmp_path)
+    run = lm.branch(base, steps=2, lora={"rank": 3, "targets": targets})
+    config = run.config.replaced({"model.vocabulary": base.model().embedding.shape[0]})
+    session = Session(run.config, prepare(run.config.data))
+    session.move(*session.gradient())
+    session.evaluate("last")
+    held, planned = bytes_of(session), scale.memory(config)
+    lent = {t.data_ptr() for t in session.evaluator.model.state_dict().values()}
+    names = {k for k, _ in session.model.named_parameters()}
+    frozen = {k: t for k, t in session.model.state_dict().items() if k not in names}
+    assert all(t.data_ptr() in lent for t in frozen.values())
+    held["parameters"] += sum(t.numel() * t.element_size() for t in frozen.values())
+    assert {what: planned[what] for what in held} == held
+    assert scale.collectives(config.replaced({"run.parallel": "ddp"}), 2)["all_reduce"] == sum(
+        p.numel() * p.element_size() for p in session.model.parameters()
+    )
+
+
 WHOLE = {  # the argument that is the whole vector
     "c10d::allreduce_": ("all_reduce", 0),
     "c10d::_allgather_base_": ("all_gather", 0),
