@@ -104,8 +104,9 @@ def real(what: str, value: Any, low: float, high: float = np.inf) -> float:
     """
     one = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
     if not one or not (low <= value <= high) or not np.isfinite(value):
-        rule = f"in [{low:g}, {high:g}]" if np.isfinite(high) else f">= {low:g}"
-        raise InputError(f"{what} must be a number {rule}, but got {value!r}.")
+        rule = f" in [{low:g}, {high:g}]" if np.isfinite(high) else f" >= {low:g}"
+        kind = f"number{rule}" if np.isfinite(low) else "finite number"
+        raise InputError(f"{what} must be a {kind}, but got {value!r}.")
     return float(value)
 
 

@@ -26,6 +26,18 @@ LOW = (torch.bfloat16, torch.float16)
 SMALL_BETA = 0.1  # below it x = (y - (1 - beta) z) / beta loses more than a digit
 
 
+def loss_of(closure: Any) -> Any:
+    """What a closure returns that computes gradients."""
+    if not callable(closure):
+        raise InputError(
+            f"step() takes a closure, a function that calls backward() and returns the loss, but "
+            f"got {type(closure).__name__}; pass a loss by its name, step(loss=loss), to classes "
+            f"that use it."
+        )
+    with torch.enable_grad():
+        return closure()
+
+
 class Family(Holding):
     """A torch optimizer whose parameters hold y and which knows x; base of the public classes.
 
@@ -112,8 +124,7 @@ class Family(Holding):
         self._expect_y("step()")
         loss = None
         if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+            loss = loss_of(closure)
         self._take()
         return loss
 

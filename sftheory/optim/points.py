@@ -71,6 +71,11 @@ def declare(optimizer: Any, holds: str) -> None:
 @torch.no_grad()
 def averaged_state_dict(optimizer: Any, model: torch.nn.Module) -> dict[str, Any]:
     """The model's state_dict with x for every parameter of the optimizer."""
+    if not isinstance(model, torch.nn.Module):
+        raise InputError(
+            f"averaged_state_dict() needs the model, a torch.nn.Module, but got "
+            f"{type(model).__name__}; pass the model itself."
+        )
     groups = {p: group for group in optimizer.param_groups for p in group["params"]}
     own = {id(p) for p in model.parameters()}
     for p in groups:
@@ -116,10 +121,21 @@ def state_dict(optimizer: Any, saved: dict[str, Any]) -> dict[str, Any]:
 
 def check_loadable(optimizer: Any, saved: dict[str, Any]) -> None:
     """Raises InputError unless an optimizer of the family saved this at one point."""
-    groups = saved["param_groups"]
-    if any(name not in g for g in groups for name in (*optimizer.facts, "averaged_steps")):
+    name = type(optimizer).__name__
+    if not isinstance(saved, dict) or not {"state", "param_groups"} <= saved.keys():
         raise InputError(
-            f"This state was not saved by {type(optimizer).__name__}: it does not say which point "
+            f"This is no state of an optimizer; load what state_dict() of a {name} returned."
+        )
+    groups = saved["param_groups"]
+    lacks = [key for key in optimizer.defaults if any(key not in group for group in groups)]
+    if lacks and all("holds" in group for group in groups):
+        raise InputError(
+            f"This state was saved by another class: it has no {lacks[0]!r}, which {name} needs; "
+            f"load it into an optimizer of the class that saved it."
+        )
+    if any(fact not in g for g in groups for fact in (*optimizer.facts, "averaged_steps")):
+        raise InputError(
+            f"This state was not saved by {name}: it does not say which point "
             f"its parameters hold; load a state_dict() of sftheory's own optimizers."
         )
     if len({g["holds"] for g in groups}) > 1:

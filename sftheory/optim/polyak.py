@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 
 from sftheory.core.errors import InputError, real
 from sftheory.methods.polyak_schedule_free import polyak_step
 from sftheory.optim import counters, device_pass, one_step, pieces
-from sftheory.optim.family import Family
+from sftheory.optim.family import Family, loss_of
 from sftheory.optim.gradients import Gradients
 
 
@@ -48,8 +49,7 @@ class PolyakFamily(Family):
         """
         self._expect_y("step()")
         if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+            loss = loss_of(closure)
         if loss is None and not any(float(group["lr"]) for group in self.param_groups):
             loss = (
                 self.f_star
@@ -167,4 +167,4 @@ def check_f_star(f_star: Any) -> float:
     Raises:
         InputError: it is not a finite number.
     """
-    return real("f_star", f_star, -1e300)
+    return real("f_star", f_star, -np.inf)

@@ -55,7 +55,7 @@ def choose(names: Sequence[str] | None, has_sequences: bool) -> list[Chosen]:
         raise InputError("metrics is empty; name at least one, or pass None for all.")
     chosen = []
     for name in dict.fromkeys(names):
-        base, dot, point = name.partition(".")
+        base, dot, point = str(name).partition(".")
         entry = METRICS[base]
         if not dot:
             chosen.append(Chosen(entry.name, entry.object))

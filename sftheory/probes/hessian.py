@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import Module
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from sftheory.core.errors import InputError
 from sftheory.probes.layout import Layout
 from sftheory.probes.sequences import preconditioner
 
@@ -40,7 +41,15 @@ def undisturbed(model: Module) -> Iterator[None]:
 
 def gradient_of(loss: Callable[[], Tensor], parameters: Sequence[Tensor]) -> list[Tensor]:
     """The gradient of loss() with a graph of its own; zeros where it does not depend on one."""
-    found = torch.autograd.grad(loss(), parameters, create_graph=True, allow_unused=True)
+    value = loss()
+    one = isinstance(value, Tensor) and value.numel() == 1 and value.requires_grad
+    if not one:
+        what = f"{value!r:.60}" if not isinstance(value, Tensor) else f"shape {tuple(value.shape)}"
+        raise InputError(
+            f"The loss of a probe must return one number with its graph, but gave {what}; return "
+            f"the mean loss of a fixed batch, without item() or detach()."
+        )
+    found = torch.autograd.grad(value, parameters, create_graph=True, allow_unused=True)
     return [torch.zeros_like(p) if g is None else g for g, p in zip(found, parameters, strict=True)]
 
 

@@ -71,6 +71,10 @@ def read_layout(
         modules = list(dict.fromkeys(["", *owners]))
     for module in modules:
         if module not in known:
+            if module in {clean(name) for name, _ in unwrapped(model).named_modules()}:
+                raise InputError(
+                    f"Module {module!r} has no parameter that the optimizer holds; leave it out."
+                )
             raise nearest("module", str(module), known)
     row = {module: i for i, module in enumerate(dict.fromkeys(modules))}
     pairs = sorted(

@@ -65,8 +65,8 @@ class OneStep:
             self.vectors.copy_gradients()
         self._versions = self._gradient_versions()
 
-    def before(self) -> None:
-        """The optimizer is about to move."""
+    def before(self, scaled: bool = False) -> None:
+        """The optimizer is about to move; if `scaled` a GradScaler has divided the gradients."""
         self.vectors.forget()
         self.keep_gradients()
         everyone = range(len(self._parameters))

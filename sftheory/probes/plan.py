@@ -41,6 +41,8 @@ class Question:
         """Raises InputError where there is no such metric."""
         if isinstance(modules, str):
             raise InputError(f"modules={modules!r} is one name; pass a list of names.")
+        if modules is not None and not modules:
+            raise InputError("modules is empty; name at least one, or pass None for all.")
         chosen = choose(metrics, has_sequences)
         return Question(chosen, modules, *asked_by(chosen, has_sequences))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
@@ -17,6 +19,14 @@ from sftheory.probes.gradients import BackwardWatch, loss_scale, untraced
 from sftheory.probes.plan import Plan, Question
 from sftheory.probes.sequences import sequences_of
 from sftheory.probes.sinks import Memory, make_sink
+
+_open: weakref.WeakSet[Probe] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    for one in list(_open):
+        one.close()
 
 
 def probe(
@@ -68,6 +78,16 @@ def probe(
             f"A probe needs a torch.optim.Optimizer, but got {type(optimizer).__name__}; pass the "
             f"optimizer whose step() moves the parameters."
         )
+    if not isinstance(model, Module):
+        raise InputError(
+            f"A probe needs the model whose parameters move, a torch.nn.Module, but got "
+            f"{type(model).__name__}; pass the model itself."
+        )
+    if loss is not None and not callable(loss):
+        raise InputError(
+            f"The loss of a probe must be a function without arguments, but got "
+            f"{type(loss).__name__}; pass lambda: loss_on_a_fixed_batch(model)."
+        )
     return Probe(optimizer, model, count("every", every), metrics, modules, sink, loss, f_star)
 
 
@@ -100,12 +120,14 @@ class Probe:
         self._coefficients: list[Coefficients] = []
         self._observed: Any = None
         self._backwards, self._first_batch, self._inside = 0, 1, False
+        self._held: tuple[Any, Any] = None, None  # a parameter and the gradient that passes add to
         self._watch = BackwardWatch(self._looks_at_gradients, self._backward_ended)
         self.step = 0
         self._hooks: list[Any] = [
             optimizer.register_step_pre_hook(untraced(self._before)),
             optimizer.register_step_post_hook(untraced(self._after)),
         ]
+        _open.add(self)
 
     @property
     def step(self) -> int:
@@ -114,7 +136,7 @@ class Probe:
 
     @step.setter
     def step(self, step: int) -> None:
-        self._step = step
+        self._step = count("step", step, 0)
         # a hook on every parameter costs half a percent of a training step
         self._watch.follow(self._plan.layout.parameters if self._logs() else ())
 
@@ -131,7 +153,16 @@ class Probe:
 
         A tensor stays on its device. `step(loss=...)` is observed by itself.
         """
-        self._observed = loss.detach() if isinstance(loss, Tensor) else loss
+        if isinstance(loss, Tensor) and loss.numel() != 1:
+            raise InputError(
+                f"The loss must be one number, but has shape {tuple(loss.shape)}; pass its mean."
+            )
+        if isinstance(loss, Tensor):
+            self._observed = loss.detach().reshape(())
+        elif isinstance(loss, (int, float, np.number)):
+            self._observed = float(loss)
+        else:
+            raise InputError(f"The loss must be a number or a tensor, but got {loss!r}.")
 
     def tableau(self, group: int = 0) -> Tableau:
         """The gamma, beta and c of all steps of a parameter group, as a method.
@@ -155,12 +186,16 @@ class Probe:
         return self.tableau(group).effective_schedule()
 
     def close(self) -> None:
-        """Remove the hooks and write what is left; the frame stays readable."""
+        """Remove the hooks and write what is left; the frame stays readable.
+
+        A probe that nobody closes is closed when it is collected, or when the interpreter ends.
+        """
         if self._hooks:
             for hook in self._hooks:
                 hook.remove()
             self._hooks = []
             self._watch.close()
+            self._plan.products.clear()
             self._drain()
             self._sink.close()
 
@@ -170,6 +205,10 @@ class Probe:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __del__(self) -> None:
+        if getattr(self, "_hooks", None):  # not, where the constructor raised
+            self.close()
+
     def _arranged(self, start: dict[int, Tensor]) -> Plan:
         return Plan(self._question, self._optimizer, self._model, self._sequences, start)
 
@@ -177,8 +216,9 @@ class Probe:
         """Look again which parameters there are."""
         if not self._plan.layout.is_of(self._optimizer):
             self._drain()
+            self._plan.products.clear()
             self._plan = self._arranged(self._plan.vectors.start)
-            self._backwards = 0
+            self._backwards, self._held = 0, (None, None)
         self._watch.follow(self._plan.layout.parameters)
 
     def _drain(self) -> None:
@@ -200,6 +240,12 @@ class Probe:
             self._plan.products.keep_gradients()
         else:
             self._refresh()
+            held, gradient = self._held
+            if held is not None and held.grad is not gradient:
+                self._backwards = 0  # what the passes before gave was thrown away
+            given = (p for p in self._plan.layout.parameters if p.grad is not None)
+            held = next(given, None)
+            self._held = held, None if held is None else held.grad
         if self._backwards == 0:
             shared = getattr(self._model, "require_backward_grad_sync", True)
             self._first_batch = 1 if shared else torch.distributed.get_world_size()
@@ -221,7 +267,7 @@ class Probe:
         if kwargs.get("loss") is not None:
             self.observe(kwargs["loss"])
         self._plan.sample(self._loss)
-        self._plan.products.before()
+        self._plan.products.before(scaled=self._scale is not None)
         self._inside = True
 
     @torch.no_grad()
@@ -241,6 +287,7 @@ class Probe:
         plan.products.clear()
         self._watch.forget()
         self._backwards, self._inside, self._observed = 0, False, None
+        self._held = None, None
         self.step += 1
 
     def _remember(self, coefficients: list[tuple[Any, Any, Any]]) -> None:

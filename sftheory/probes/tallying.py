@@ -68,7 +68,9 @@ class Tally(OneStep):
     def clear(self) -> None:
         """Forget the last step."""
         super().clear()
-        self._seen, self._unread, self._optimizer.tally = None, None, None
+        self._seen, self._unread = None, None
+        if self._optimizer.tally is self:
+            self._optimizer.tally = None
 
     def backward_ended(self, first: bool, inside: bool = False) -> None:
         """The gradients are true now, and are read in the step if so far nothing came between.
@@ -83,15 +85,23 @@ class Tally(OneStep):
         if first and not inside:
             self._seen = self._gradient_versions()
 
-    def before(self) -> None:
-        """The optimizer is about to move."""
+    def before(self, scaled: bool = False) -> None:
+        """The optimizer is about to move; if `scaled` a GradScaler has divided the gradients.
+
+        It does so without a new version, so gradients are read before it from the first step on.
+        """
         self.vectors.forget()
         self.keep_gradients()
         known = self._unread or self._seen
-        if known and known != self._versions:
+        if scaled or (known and known != self._versions):
             self._alone, self._unread = False, None
         self._waits = self._alone and bool(known)
-        self.sums, self._optimizer.tally = {}, self
+        self.sums = {}
+        if self._optimizer.tally is None:
+            self._optimizer.tally = self
+        else:  # the step sums for another probe
+            for i in range(len(self._parameters)):
+                self.vectors.keep(i, self._points)
 
     @torch.compiler.disable
     def keep(self, p: Tensor) -> None:
