@@ -66,6 +66,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return 2
     except KeyboardInterrupt:
+        if {"train", "sweep"} & {*words}:
+            print(
+                "sftheory: Stopped at once; the same command goes on from the last checkpoint.",
+                file=sys.stderr,
+            )
         return 130
 
 

@@ -151,10 +151,14 @@ def _gather(
 
 def _one_kind(path: str, table: Table) -> None:
     """Refuses rows that say in words of which series they are, such as a column train or val."""
-    for column, values in table.kinds.items():
+    if table.kinds:
+        columns = [
+            f"a column {column!r} with {', '.join(map(repr, values))}"
+            for column, values in table.kinds.items()
+        ]
         raise InputError(
-            f"{path} has several losses at one step and a column {column!r} with "
-            f"{', '.join(map(repr, values))}; write one file for each of these."
+            f"{path} has several losses at one step and {' and '.join(columns)}; filter the rows "
+            f"of one of these, such as with polars, and fit their steps and losses."
         )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import polars as pl
 
 from sftheory.core.errors import InputError
-from sftheory.fits.tables import Block, Log, Table
+from sftheory.fits.tables import MOST, Block, Log, Table, kinds
 
 ROWS = 1 << 18  # that are loaded at a time
 
@@ -28,11 +29,12 @@ def parquet(path: str) -> Log:
     errors = (pa.ArrowException, OSError, ValueError, LookupError, MemoryError)
     try:
         with ParquetFile(path) as file:
-            kinds = {field.name: field.type for field in file.schema_arrow}
+            types = {field.name: field.type for field in file.schema_arrow}
+            words = _words(file, [name for name, kind in types.items() if _is_text(pa, kind)])
     except errors as error:
         raise _damaged(path, error) from None
     tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
-    numeric = [name for name, kind in kinds.items() if any(test(kind) for test in tests)]
+    numeric = [name for name, kind in types.items() if any(test(kind) for test in tests)]
 
     def blocks(names: Sequence[str]) -> Iterator[Block]:
         start = 1
@@ -46,7 +48,25 @@ def parquet(path: str) -> Log:
         except errors as error:
             raise _damaged(path, error) from None
 
-    return Log("Parquet", [Table(tuple(numeric), blocks)])
+    return Log("Parquet", [Table(tuple(numeric), blocks, kinds=kinds(words))])
+
+
+def _is_text(pa: Any, kind: Any) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def _words(file: Any, columns: list[str]) -> dict[str, set[str]]:
+    """The words of each column, or as many as show that they are not few."""
+    words: dict[str, set[str]] = {name: set() for name in columns}
+    few = columns
+    for batch in file.iter_batches(ROWS, columns=columns) if columns else ():
+        for name in few:
+            words[name].update(word for word in batch.column(name).unique().to_pylist() if word)
+        few = [name for name in few if len(words[name]) <= MOST]
+        if not few:
+            break
+    return words
 
 
 def _damaged(path: str, error: BaseException) -> InputError:

@@ -15,6 +15,7 @@ from sftheory.core.errors import InputError
 
 CHUNK = 1 << 25  # bytes of text that are parsed at a time
 MISSING = frozenset({"", "na", "n/a", "null", "none", "-"})
+MOST = 8  # words of a column that sorts rows into kinds
 
 
 class Block(NamedTuple):
@@ -72,8 +73,8 @@ def is_number(text: str) -> bool:
 
 
 def kinds(texts: Mapping[str, set[str]]) -> dict[str, list[str]]:
-    """Of the words that each column holds, those that are few: 2 to 8."""
-    return {column: sorted(found) for column, found in texts.items() if 2 <= len(found) <= 8}
+    """Of the words that each column holds, those that are few: 2 to MOST."""
+    return {column: sorted(found) for column, found in texts.items() if 2 <= len(found) <= MOST}
 
 
 def short(text: str) -> str:

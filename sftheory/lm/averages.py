@@ -58,6 +58,8 @@ def read_average(name: str) -> Any:
     """
     kind, *rest = name.split(":")
     known = {k.split(":")[0]: k for k in KINDS}
+    if name in ("last", "x"):
+        raise InputError(f"{name!r} is always measured; leave it out of averages.names.")
     if kind not in known:
         raise nearest("average", name, KINDS)
     wanted = known[kind].count(":")

@@ -39,7 +39,7 @@ def branch(
 
     Args:
         run: the trunk, or its folder.
-        at: the step of a checkpoint, or "end".
+        at: the step of a checkpoint, or "end" of a run that has ended.
         steps: N of the branch.
         schedule: a name, a mapping of [schedule]'s keys, a schedule, or its values; None keeps the
             trunk's, which then begins anew.
@@ -84,6 +84,11 @@ def branched(
         raise InputError(
             f"The run {trunk.directory} has no checkpoint of step {at!r}; there are {known}; set "
             f"run.checkpoints to the steps that are to be kept."
+        )
+    if at == "end" and trunk.status == "unfinished":
+        raise InputError(
+            f"The run {trunk.directory} has not ended; finish it, or branch from its checkpoint "
+            f"with at={step[0]}."
         )
     given = (steps, schedule, data, optimizer, point, settings)
     return config_of_branch(trunk.config, int(step[0]), *given)

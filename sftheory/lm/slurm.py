@@ -121,8 +121,8 @@ def in_queue() -> set[str]:
             return set(done.stdout.split())
         complaint = _last(done.stderr)
     raise InputError(
-        f"Slurm does not answer ({complaint}); jobs that were submitted go on, and the same "
-        f"command waits for them."
+        f"Slurm does not answer ({complaint}); repeat the command when it does, jobs that were "
+        f"submitted go on and are waited for; without Slurm use 'inline', 'local' or 'script'."
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -35,7 +36,14 @@ class BackwardWatch:
         held = {id(p): p for p, ok in zip(parameters, learn, strict=True) if ok}
         for gone in self._hooks.keys() - held.keys():
             self._hooks.pop(gone).remove()
-        hook = untraced(self._accumulated)
+        me = weakref.ref(self)  # a tensor's hooks are hidden from the collector of cycles
+
+        def accumulated(_: Tensor) -> None:
+            watch = me()
+            if watch is not None:
+                watch._accumulated()
+
+        hook = untraced(accumulated)
         for key in held.keys() - self._hooks.keys():
             self._hooks[key] = held[key].register_post_accumulate_grad_hook(hook)
 
@@ -47,7 +55,7 @@ class BackwardWatch:
         """Remove the hooks."""
         self.follow(())
 
-    def _accumulated(self, _: Tensor) -> None:
+    def _accumulated(self) -> None:
         if not self._queued and self._wanted():
             self._queued = True
             _after_backward(lambda: _after_backward(self._finish))

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import polars as pl
 import pytest
 from log_samples import LOSSES, RATES, SAMPLES, STEPS, delimited, event, events, simple
 
@@ -404,6 +405,21 @@ def test_rows_of_several_series_in_one_column_are_not_mixed(write, content):
         InputError, match=r"several losses at one step and a column '(split|metric)'"
     ):
         read(write(content))
+
+
+def test_a_parquet_log_of_several_series_is_not_mixed_either(tmp_path):
+    pytest.importorskip("pyarrow")
+    steps = [t for t in range(40) for _ in range(3)]
+    rows = {"step": steps, "split": ["train", "val", "val"] * 40, "loss": [1.0, 2.0, 3.0] * 40}
+    rows["average"] = [None, "x", "last"] * 40
+    rows["note"] = [f"row {i}" for i in range(120)]
+    pl.DataFrame(rows).write_parquet(tmp_path / "log.parquet")
+    wanted = "a column 'split' with 'train', 'val' and a column 'average' with 'last', 'x'; filter"
+    with pytest.raises(InputError, match=wanted):
+        read(tmp_path / "log.parquet")
+    one = pl.DataFrame(rows).filter(pl.col("average") == "x")
+    one.write_parquet(tmp_path / "one.parquet")
+    assert read(tmp_path / "one.parquet").loss.tolist() == [2.0] * 40
 
 
 def test_a_column_of_words_that_sorts_no_losses_does_not_matter(write):

@@ -116,6 +116,14 @@ def test_a_branch_can_be_branched_and_resumed(trunk):
     assert (second.step, again.state_hash) == (16, second.state_hash)
 
 
+def test_the_end_of_a_run_that_has_not_ended_is_no_place_to_begin(tmp_path):
+    trunk = lm.train(small(corpus(tmp_path), **{"run.checkpoints": [4]}), out=tmp_path)
+    (trunk.directory / "done.json").unlink()  # as after a kill
+    with pytest.raises(InputError, match=r"has not ended; finish it, or .* with at=12"):
+        lm.branch(trunk, steps=2)
+    assert lm.branch(trunk, at=4, steps=2).step == 6
+
+
 @pytest.mark.parametrize(
     ("kwargs", "says"),
     [

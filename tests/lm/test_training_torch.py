@@ -305,6 +305,7 @@ def test_a_sweep_from_the_command_line(sweep_file, tmp_path, capsys):
         (["train", "{c}", "--set", "optimizer.betaz=3"], "did you mean 'betas'"),
         (["train", "{c}", "--set", "schedule.name=cosin"], "did you mean 'cosine'"),
         (["train", "{c}", "--set", "averages.names=['mean']"], "There is no average 'mean'"),
+        (["train", "{c}", "--set", "averages.names=['last']"], "'last' is always measured"),
         (["train", "{c}", "--set", "run.probe=['nrm']", "--set", "run.probe_every=1"], "metric"),
         (["train", "{c}", "--at", "3"], "give --from too"),
         (["train", "{c}", "--from", "abc"], "is no run"),

@@ -452,3 +452,34 @@ def test_bad_options_are_one_sentence(make, options, words):
 def test_the_wrapper_refuses_what_it_cannot_wrap(base):
     with pytest.raises(InputError, match="ScheduleFree wraps"):
         optim.ScheduleFree(base([torch.nn.Parameter(torch.ones(1))]))
+
+
+STRANGERS = [  # saved by one class, loaded into another
+    ("ScheduleFreeAdamW", "ScheduleFreeSGD", "no 'momentum', which ScheduleFreeSGD needs"),
+    ("ScheduleFreeSGD", "ScheduleFreeAdamW", "no 'betas', which ScheduleFreeAdamW needs"),
+    ("ScheduleFreeAdamW", "GPAAdamW", "no 'mu_y', which GPAAdamW needs"),
+    ("ScheduleFreeAdamW", "ScheduleFreePlus", "no 'sf_beta1', which ScheduleFreePlus needs"),
+]
+
+
+@pytest.mark.parametrize(("saved", "into", "says"), STRANGERS)
+def test_the_state_of_another_class_is_refused_when_it_is_loaded(saved, into, says):
+    net = torch.nn.Linear(3, 1)
+    state = getattr(optim, saved)(net.parameters(), lr=0.1).state_dict()
+    other = getattr(optim, into)(net.parameters(), lr=0.1)
+    with pytest.raises(InputError, match=f"saved by another class: it has {says}"):
+        other.load_state_dict(state)
+
+
+@pytest.mark.parametrize("state", [{"a": 1}, [], None], ids=str)
+def test_what_is_no_state_is_refused(state):
+    optimizer = optim.ScheduleFreeAdamW(torch.nn.Linear(3, 1).parameters())
+    with pytest.raises(InputError, match="no state of an optimizer; load what state_dict"):
+        optimizer.load_state_dict(state)
+
+
+@pytest.mark.parametrize("name", ["ScheduleFreeAdamW", "ScheduleFreePlus"])
+def test_a_loss_in_the_place_of_a_closure_is_told(name):
+    optimizer = getattr(optim, name)(torch.nn.Linear(3, 1).parameters())
+    with pytest.raises(InputError, match=r"takes a closure.* step\(loss=loss\)"):
+        optimizer.step(torch.ones(()))

@@ -1,6 +1,8 @@
 """Which parameters and names a probe sees."""
 
 import math
+import subprocess
+import sys
 
 import polars as pl
 import pytest
@@ -204,7 +206,11 @@ MISTAKES = {
     "every half": (dict(every=0.5), "whole number >= 1"),
     "sink": (dict(sink="log.txt"), "rename it"),
     "sink object": (dict(sink=3), "pass a path"),
-    "f_star": (dict(f_star="low"), "f_star"),
+    "f_star": (dict(f_star="low"), "f_star must be a finite number"),
+    "no module": (dict(modules=[]), "modules is empty"),
+    "module without parameters": (dict(modules=["1"]), "has no parameter that the optimizer holds"),
+    "number as a metric": (dict(metrics=[3]), "no metric '3'"),
+    "loss": (dict(metrics=["sharpness"], loss=torch.ones(())), "a function without arguments"),
 }
 
 
@@ -239,3 +245,66 @@ def test_a_tableau_is_asked_for_after_a_step_and_of_a_group_that_exists():
     train(model, optimizer, 1)
     with pytest.raises(InputError, match="no group 1"):
         log.implied_schedule(1)
+
+
+LOSSES = {
+    "number": lambda model: lambda: loss_of(model, batch(0)).item(),
+    "nothing": lambda model: lambda: None,
+    "vector": lambda model: lambda: model(batch(0)).sum(1),
+    "detached": lambda model: lambda: loss_of(model, batch(0)).detach(),
+}
+
+
+@pytest.mark.parametrize("wrong", LOSSES)
+def test_a_loss_that_has_no_curvature_is_told_before_anything_moves(wrong):
+    model = network()
+    optimizer = sgd(model)
+    probe(optimizer, model, metrics=["sharpness"], loss=LOSSES[wrong](model))
+    before = [p.detach().clone() for p in model.parameters()]
+    loss_of(model, batch(0)).backward()
+    with pytest.raises(InputError, match="must return one number with its graph, but gave"):
+        optimizer.step()
+    assert all(map(torch.equal, before, model.parameters()))
+
+
+@pytest.mark.parametrize("loss", ["a", torch.ones(3), None], ids=str)
+def test_a_loss_that_is_no_number_is_not_observed(loss):
+    model = network()
+    with probe(sgd(model), model) as log, pytest.raises(InputError, match="The loss must be"):
+        log.observe(loss)
+
+
+def test_what_is_no_model_and_no_step_is_refused():
+    model = network()
+    with pytest.raises(InputError, match="pass the model itself"):
+        probe(sgd(model), model.parameters())
+    with probe(sgd(model), model) as log, pytest.raises(InputError, match="step must be a whole"):
+        log.step = -3
+
+
+UNCLOSED = """
+import gc, sys, torch, sftheory
+def run():
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    log = sftheory.probe(optimizer, model, metrics=["grad_norm"], modules=[""], sink=sys.argv[1])
+    for _ in range(70):
+        optimizer.zero_grad()
+        model(torch.ones(3)).square().sum().backward()
+        optimizer.step()
+    return log, optimizer
+kept = run()
+if sys.argv[2] == "collected":
+    del kept
+    gc.collect()
+    print(sum(1 for _ in open(sys.argv[1])))
+"""
+
+
+@pytest.mark.parametrize("how", ["collected", "at the end"])
+def test_rows_of_a_probe_that_nobody_closed_are_written(how, tmp_path):
+    words = [sys.executable, "-c", UNCLOSED, str(tmp_path / "log.jsonl"), how]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.strip() == ("70" if how == "collected" else "")
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 70

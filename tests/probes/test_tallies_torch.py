@@ -207,3 +207,28 @@ def test_a_step_that_raises_leaves_nothing_behind():
             optimizer.step()
     assert optimizer.tally is None and log.step == 2
     assert all(np.isfinite(table(log)[t, "", "update_norm"]) for t in range(2))
+
+
+@pytest.mark.parametrize("metrics", [None, NORMS], ids=["all", "norms"])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_two_probes_on_one_optimizer_see_the_same(name, metrics):
+    found = []
+    for alone in (True, False):
+        model = network()
+        optimizer = OPTIMIZERS[name](model.parameters())
+        one = probe(optimizer, model, metrics=metrics)
+        others = [] if alone else [probe(optimizer, model, every=2), probe(optimizer, model)]
+        for t in range(6):
+            optimizer.zero_grad()
+            loss = loss_of(model, batch(t))
+            loss.backward()
+            optimizer.step(**({"loss": loss} if name == "plus" else {}))
+            if t == 3:
+                for other in others:
+                    other.close()
+        found.append(table(one))
+        assert optimizer.tally is None
+    assert found[0].keys() == found[1].keys()
+    for key, value in found[0].items():
+        close = value if value is None else pytest.approx(value, rel=1e-9, abs=1e-9)
+        assert found[1][key] == close, key
